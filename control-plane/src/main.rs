@@ -1,0 +1,3 @@
+//! The control plane: who, what, may I.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Bandwidth as numbers: estimates in, decisions out.

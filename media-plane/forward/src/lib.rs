@@ -1,0 +1,1 @@
+//! One packet, one subscriber: drop or rewrite.

@@ -1,0 +1,3 @@
+//! The media plane: wiring of workers, DTLS, data channels and the gRPC contract.
+
+fn main() {}

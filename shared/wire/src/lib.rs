@@ -1,0 +1,1 @@
+//! Every byte layout that crosses the network, read by views and patched in place.
