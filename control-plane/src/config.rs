@@ -1,0 +1,1 @@
+//! LiveKit's YAML configuration: read, checked, with its defaults.

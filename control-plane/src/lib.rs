@@ -1,0 +1,13 @@
+//! The control plane: who, what, may I.
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod logs;
+pub mod media;
+pub mod negotiate;
+pub mod page;
+pub mod room;
+pub mod server;
+pub mod signal;

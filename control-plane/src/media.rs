@@ -1,0 +1,1 @@
+//! Media planes: attached by the contract in `proto`, chosen for rooms, started when there is none.

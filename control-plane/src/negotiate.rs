@@ -1,0 +1,1 @@
+//! Offers and answers: SDP on one side, typed sections on the other.

@@ -1,0 +1,1 @@
+//! The page at `/` in dev mode: join a room from a browser.

@@ -1,0 +1,1 @@
+//! Rooms: a pure step from requests to effects, and the actor that performs them.

@@ -1,0 +1,1 @@
+//! LiveKit signalling over WebSocket: from the upgrade to the room's requests.

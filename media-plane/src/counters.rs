@@ -1,0 +1,1 @@
+//! Counters of workers, helper and process, read by snapshot.

@@ -1,0 +1,1 @@
+//! The DTLS seam: one small interface, two implementations.

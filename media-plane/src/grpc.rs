@@ -1,0 +1,1 @@
+//! The media plane's side of the contract in `proto`.

@@ -1,0 +1,1 @@
+//! The helper thread: DTLS, SCTP and data routing, off the packet cores.

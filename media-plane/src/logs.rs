@@ -1,0 +1,1 @@
+//! Logs that never block: a bounded queue and a writer thread.

@@ -1,0 +1,1 @@
+//! A worker: one pinned thread with an engine, a driver and its mailbox.
