@@ -1,1 +1,4 @@
 //! Access tokens and what they grant.
+
+pub mod grants;
+pub mod token;

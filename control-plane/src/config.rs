@@ -1,1 +1,191 @@
 //! LiveKit's YAML configuration: read, checked, with its defaults.
+
+pub mod default;
+pub mod duration;
+pub mod port_range;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use crate::config::port_range::PortRange;
+
+/// Everything that the control plane was told, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    pub port: u16,
+    /// Empty: every address.
+    pub bind_addresses: Vec<String>,
+    pub keys: IndexMap<String, String>,
+    pub key_file: Option<PathBuf>,
+    pub log_level: Option<String>,
+    pub logging: Logging,
+    pub region: String,
+    /// `--dev` or `development: true`: the page at `/`, its tokens, `simulate`.
+    pub development: bool,
+    pub rtc: Rtc,
+    pub room: Room,
+    pub audio: Audio,
+    pub video: Video,
+    pub limit: Limit,
+    pub enable_data_tracks: bool,
+    pub enable_participant_data_blob: bool,
+    /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
+    pub media_planes: Vec<String>,
+    /// Ours: how long a drain waits for rooms to empty.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub drain_timeout: Duration,
+    /// Ours: where the socket of a child media plane lives.
+    pub runtime_dir: Option<PathBuf>,
+    /// Ours: how the child media plane runs.
+    pub media: Media,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Logging {
+    pub level: Option<String>,
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Rtc {
+    /// One UDP port per worker is taken from here, when set.
+    pub udp_port: Option<PortRange>,
+    pub tcp_port: u16,
+    pub port_range_start: u16,
+    pub port_range_end: u16,
+    /// Advertised in candidates instead of the local addresses: one, or an IPv4 and an IPv6 one.
+    #[serde(deserialize_with = "node_ip")]
+    pub node_ip: Vec<IpAddr>,
+    pub use_external_ip: bool,
+    pub stun_servers: Vec<String>,
+    pub enable_loopback_candidate: bool,
+    pub interfaces: Filter,
+    pub ips: Filter,
+    pub congestion_control: CongestionControl,
+    pub pli_throttle: PliThrottle,
+    pub reconnect_on_publication_error: bool,
+    pub reconnect_on_subscription_error: bool,
+    pub reconnect_on_data_channel_error: bool,
+}
+
+/// Names (of interfaces, or addresses in CIDR notation) to take, or to leave out.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    pub includes: Vec<String>,
+    pub excludes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct CongestionControl {
+    pub enabled: bool,
+    pub allow_pause: bool,
+}
+
+/// The shortest time between two key-frame requests to a publisher, by layer.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct PliThrottle {
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub low_quality: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub mid_quality: Duration,
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub high_quality: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Room {
+    pub auto_create: bool,
+    pub enabled_codecs: Vec<CodecSpec>,
+    pub max_participants: u32,
+    /// Seconds until a room nobody joined closes.
+    pub empty_timeout: u32,
+    /// Seconds until a room everybody left closes.
+    pub departure_timeout: u32,
+    pub enable_remote_unmute: bool,
+    pub playout_delay: PlayoutDelay,
+    pub sync_streams: bool,
+    pub update_batch_target_size: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CodecSpec {
+    pub mime: String,
+    #[serde(default)]
+    pub fmtp_line: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PlayoutDelay {
+    pub enabled: bool,
+    pub min: u32,
+    pub max: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Audio {
+    /// -dBov: a level at or below it counts as speech.
+    pub active_level: u8,
+    /// Percent of the interval that has to be active.
+    pub min_percentile: u8,
+    /// Milliseconds between updates of the speakers.
+    pub update_interval: u32,
+    pub smooth_intervals: u32,
+    pub active_red_encoding: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Video {
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub dynacast_pause_delay: Duration,
+}
+
+/// 0 means unlimited.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Limit {
+    pub num_tracks: u32,
+    pub bytes_per_sec: f64,
+    pub subscription_limit_video: u32,
+    pub subscription_limit_audio: u32,
+    pub max_metadata_size: usize,
+    pub max_attributes_size: usize,
+    pub max_room_name_length: usize,
+    pub max_participant_identity_length: usize,
+    pub max_participant_name_length: usize,
+}
+
+/// Ours: flags handed to the child media plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Media {
+    pub workers: Option<u16>,
+    /// `auto`, `io_uring`, `epoll`.
+    pub io: Option<String>,
+    /// `dimpl`, `webrtc-dtls`.
+    pub dtls: Option<String>,
+}
+
+/// LiveKit takes one address, or an IPv4 and an IPv6 one with a comma between.
+fn node_ip<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_node_ip(&text).map_err(serde::de::Error::custom)
+}
+
+pub fn parse_node_ip(text: &str) -> Result<Vec<IpAddr>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|_| format!("{part:?} is not an IP address"))).collect()
+}
