@@ -1,1 +1,3 @@
-//! Session descriptions as types.
+//! Session descriptions as types (RFC 8866, RFC 8829).
+
+pub mod error;

@@ -1,0 +1,48 @@
+//! Tracks as negotiation sees them: announced by a publisher, or to be sent to a subscriber.
+
+use crate::negotiate::codec::{Codec, Kind, PublishedCodec};
+
+/// A track that a client said it would publish (`add_track`), until it is unpublished. It is matched to media
+/// sections by the track id of their `msid`, by the mid that it had before, and else by kind and order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedTrack {
+    /// `TR_…`
+    pub sid: String,
+    pub kind: Kind,
+    /// The `cid` of `add_track` first, then those of `simulcast_codecs` (a backup codec has a section of its own).
+    pub cids: Vec<AnnouncedCid>,
+    pub disable_red: bool,
+    pub stereo: bool,
+    pub disable_dtx: bool,
+}
+
+/// One client-side track of an announced track, and the codec that the client means to send it with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedCid {
+    pub cid: String,
+    pub codec: Option<Codec>,
+}
+
+/// A track that is to be sent to this client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendTrack {
+    pub subscription: u64,
+    /// `TR_…`
+    pub track_sid: String,
+    /// `PA_…` of the publisher.
+    pub publisher_sid: String,
+    pub kind: Kind,
+    pub ssrc: u32,
+    /// 0: never negotiate RTX for it.
+    pub rtx_ssrc: u32,
+    /// What the publication carries, preferred first, in the publisher's payload types.
+    pub codecs: Vec<PublishedCodec>,
+}
+
+impl SendTrack {
+    /// The stream of the track's `msid`, and its CNAME.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        format!("{}|{}", self.publisher_sid, self.track_sid)
+    }
+}
