@@ -1,0 +1,86 @@
+//! Control messages: which local address a datagram came to, and which one its answer leaves from (`ip(7)`, RFC 3542).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Bytes of control data reserved per datagram: one `in6_pktinfo` message is 40.
+pub const LEN_MAX: usize = 64;
+
+const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
+const ALIGN: usize = size_of::<usize>();
+
+const fn aligned(len: usize) -> usize {
+    (len + ALIGN - 1) & !(ALIGN - 1)
+}
+
+/// The local address that a datagram came to.
+#[must_use]
+pub fn local_address(mut control: &[u8]) -> Option<IpAddr> {
+    while control.len() >= HEADER_LEN {
+        let len = usize::from_ne_bytes(*control.first_chunk()?);
+        let level = i32::from_ne_bytes(*control.get(ALIGN..)?.first_chunk()?);
+        let kind = i32::from_ne_bytes(*control.get(ALIGN + 4..)?.first_chunk()?);
+        let data = control.get(HEADER_LEN..len)?;
+        match (level, kind) {
+            // struct in_pktinfo: interface, local address, header's destination address.
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                return Some(Ipv4Addr::from(*data.get(8..)?.first_chunk::<4>()?).into());
+            }
+            // struct in6_pktinfo: address, interface.
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                return Some(IpAddr::from(Ipv6Addr::from(*data.first_chunk::<16>()?)).to_canonical());
+            }
+            _ => control = control.get(aligned(len)..)?,
+        }
+    }
+    None
+}
+
+/// Writes the control message that makes a datagram leave from `local`, and tells its length.
+#[must_use]
+pub fn write_source(local: IpAddr, dual_stack: bool, out: &mut [u8; LEN_MAX]) -> usize {
+    *out = [0; LEN_MAX];
+    let (level, kind, data_len) = if dual_stack {
+        let address = match local {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        out[HEADER_LEN..HEADER_LEN + 16].copy_from_slice(&address.octets());
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20)
+    } else {
+        if let IpAddr::V4(address) = local {
+            // ipi_spec_dst: the source address of what is sent.
+            out[HEADER_LEN + 4..HEADER_LEN + 8].copy_from_slice(&address.octets());
+        }
+        (libc::IPPROTO_IP, libc::IP_PKTINFO, 12)
+    };
+    out[..ALIGN].copy_from_slice(&(HEADER_LEN + data_len).to_ne_bytes());
+    out[ALIGN..ALIGN + 4].copy_from_slice(&level.to_ne_bytes());
+    out[ALIGN + 4..ALIGN + 8].copy_from_slice(&kind.to_ne_bytes());
+    aligned(HEADER_LEN + data_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_address_is_read_back() {
+        for (name, address) in [("v4", "192.0.2.7"), ("v6", "2001:db8::7")] {
+            let address: IpAddr = address.parse().unwrap();
+            let mut out = [0; LEN_MAX];
+            let len = write_source(address, true, &mut out);
+            assert_eq!(local_address(&out[..len]), Some(address), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_control_data_is_none() {
+        let mut out = [0; LEN_MAX];
+        let len = write_source("192.0.2.7".parse().unwrap(), true, &mut out);
+        for cut in 0..HEADER_LEN + 16 {
+            assert_eq!(local_address(&out[..cut]), None, "cut at {cut}");
+        }
+        out[..ALIGN].copy_from_slice(&usize::MAX.to_ne_bytes());
+        assert_eq!(local_address(&out[..len]), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! What a driver counts: plain numbers of one thread, read by snapshot.
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    pub datagrams_received: u64,
+    pub bytes_received: u64,
+    pub datagrams_sent: u64,
+    pub bytes_sent: u64,
+    /// Longer than a receive buffer, or without a source address: not handed on.
+    pub receive_malformed: u64,
+    pub receive_errors: u64,
+    /// The kernel refused a datagram (no route, no buffer space, not permitted).
+    pub send_errors: u64,
+    /// The kernel's send queue was full.
+    pub send_blocked: u64,
+    /// No send buffer was free.
+    pub send_pool_exhausted: u64,
+    /// Receive buffers ran out before the batch was taken.
+    pub receive_pool_exhausted: u64,
+    pub wakes: u64,
+    pub doorbells: u64,
+    pub flushes: u64,
+    pub send_pool_high_water: u64,
+}
+
+impl Counters {
+    /// Every counter by its exported name.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("io_datagrams_received", self.datagrams_received),
+            ("io_bytes_received", self.bytes_received),
+            ("io_datagrams_sent", self.datagrams_sent),
+            ("io_bytes_sent", self.bytes_sent),
+            ("io_receive_malformed", self.receive_malformed),
+            ("io_receive_errors", self.receive_errors),
+            ("io_send_errors", self.send_errors),
+            ("io_send_blocked", self.send_blocked),
+            ("io_send_pool_exhausted", self.send_pool_exhausted),
+            ("io_receive_pool_exhausted", self.receive_pool_exhausted),
+            ("io_wakes", self.wakes),
+            ("io_doorbells", self.doorbells),
+            ("io_flushes", self.flushes),
+            ("io_send_pool_high_water", self.send_pool_high_water),
+        ]
+        .into_iter()
+    }
+}

@@ -1,0 +1,321 @@
+//! The io_uring back end: one ring per worker, multishot receives, all sends of a flush in one submission.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use engine::path::{Path, Protocol};
+use io_uring::types::{CancelBuilder, Fixed, RecvMsgOut, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use units::time::Instant;
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::doorbell::Doorbell;
+use crate::driver::Handler;
+use crate::receive_ring::{BUFFER_LEN, GROUP, ReceiveRing};
+use crate::send_header::SendHeader;
+use crate::slab::{Slab, Slot};
+use crate::socket::WorkerSocket;
+use crate::{control, sockaddr};
+
+const SUBMISSIONS: u32 = 1024;
+const COMPLETIONS: u32 = 4096;
+/// Completions taken per wake before timers and mailboxes have their turn.
+const COMPLETIONS_PER_TURN: usize = 512;
+
+/// The registered index of the worker's socket.
+const SOCKET: Fixed = Fixed(0);
+/// The registered index of the doorbell.
+const BELL: Fixed = Fixed(1);
+
+/// What a completion belongs to; sends carry their slot above.
+const RECEIVE: u64 = 0;
+const BELL_READ: u64 = 1;
+const SEND: u64 = 2;
+
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+pub struct Uring {
+    ring: ManuallyDrop<IoUring>,
+    socket: WorkerSocket,
+    clock: Clock,
+    receive: ManuallyDrop<ReceiveRing>,
+    /// Tells the kernel how much room for address and control data each receive buffer has.
+    receive_header: Box<libc::msghdr>,
+    receive_armed: bool,
+    bell_count: Box<u64>,
+    bell_armed: bool,
+    headers: ManuallyDrop<Box<[SendHeader]>>,
+    slab: ManuallyDrop<Slab>,
+    completions: Vec<(u64, i32, u32)>,
+    in_flight: usize,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Uring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Uring").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+impl Uring {
+    /// Must be called on the thread that will drive the ring.
+    pub(crate) fn open(
+        socket: WorkerSocket,
+        bell: &Doorbell,
+        clock: Clock,
+        slots: usize,
+    ) -> io::Result<Self> {
+        let ring: IoUring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_coop_taskrun()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
+        ring.submitter().register_files(&[socket.as_raw_fd(), bell.as_raw_fd()])?;
+        let receive = ReceiveRing::register(&ring)?;
+        // SAFETY: msghdr is plain data for which all zeroes is a value.
+        let mut receive_header: libc::msghdr = unsafe { std::mem::zeroed() };
+        #[expect(clippy::cast_possible_truncation, reason = "28")]
+        let name_len = sockaddr::LEN_MAX as u32;
+        receive_header.msg_namelen = name_len;
+        receive_header.msg_controllen = control::LEN_MAX;
+        Ok(Self {
+            ring: ManuallyDrop::new(ring),
+            socket,
+            clock,
+            receive: ManuallyDrop::new(receive),
+            receive_header: Box::new(receive_header),
+            receive_armed: false,
+            bell_count: Box::new(0),
+            bell_armed: false,
+            headers: ManuallyDrop::new(SendHeader::pool(slots)),
+            slab: ManuallyDrop::new(Slab::new(slots)),
+            completions: Vec::with_capacity(COMPLETIONS_PER_TURN),
+            in_flight: 0,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut Handler<'_>) -> io::Result<()> {
+        self.arm()?;
+        self.queue_departures()?;
+        self.enter(deadline)?;
+        self.counters.wakes += 1;
+        self.reap(handler)?;
+        self.queue_departures()?;
+        Ok(())
+    }
+
+    /// Submits all that waits in the slab.
+    pub(crate) fn flush(&mut self) {
+        if self.queue_departures().and_then(|()| self.ring.submit().map(drop)).is_err() {
+            self.counters.send_errors += 1;
+        }
+    }
+
+    /// Keeps one receive and one read of the doorbell in the ring.
+    fn arm(&mut self) -> io::Result<()> {
+        if !self.receive_armed {
+            let entry = opcode::RecvMsgMulti::new(SOCKET, &raw const *self.receive_header, GROUP).build();
+            self.push(&entry.user_data(RECEIVE))?;
+            self.receive_armed = true;
+        }
+        if !self.bell_armed {
+            let count = (&raw mut *self.bell_count).cast::<u8>();
+            let entry = opcode::Read::new(BELL, count, 8).build();
+            self.push(&entry.user_data(BELL_READ))?;
+            self.bell_armed = true;
+        }
+        Ok(())
+    }
+
+    fn queue_departures(&mut self) -> io::Result<()> {
+        if self.slab.waiting() == 0 {
+            return Ok(());
+        }
+        self.counters.flushes += 1;
+        let departures = self.slab.take_departures();
+        for departure in &departures {
+            let bytes = &self.slab.buffer(departure.slot)[..departure.len];
+            let header = &mut self.headers[departure.slot as usize];
+            let Some(message) = header.describe(bytes, &departure.path, self.socket.dual_stack()) else {
+                self.counters.send_errors += 1;
+                self.slab.release(departure.slot);
+                continue;
+            };
+            let entry = opcode::SendMsg::new(SOCKET, message).build();
+            self.push(&entry.user_data(SEND | u64::from(departure.slot) << 8))?;
+            self.in_flight += 1;
+        }
+        self.slab.return_departures(departures);
+        Ok(())
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        loop {
+            // SAFETY: what the entry points to (headers, slab, receive header, bell count) is owned by `self` at
+            // addresses that stay, and is kept until the ring is gone (see `Drop`); a slot's buffer and header are
+            // not written again before its completion releases the slot.
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
+                return Ok(());
+            }
+            self.ring.submit()?;
+        }
+    }
+
+    /// Submits, and waits for a completion or the deadline.
+    fn enter(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let patience = deadline.map(|deadline| deadline.since(self.clock.now()));
+        let result = match patience {
+            None => self.ring.submit_and_wait(1),
+            Some(Duration::ZERO) => {
+                // Completions of deferred work are posted only by an enter that asks for them.
+                let zero = Timespec::new();
+                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&zero))
+            }
+            Some(patience) => {
+                let spec = Timespec::from(patience);
+                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&spec))
+            }
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // EBUSY: the completion queue is full; taking completions makes room.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn reap(&mut self, handler: &mut Handler<'_>) -> io::Result<()> {
+        let mut completions = std::mem::take(&mut self.completions);
+        completions.extend(
+            self.ring
+                .completion()
+                .take(COMPLETIONS_PER_TURN)
+                .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
+        );
+        let now = self.clock.now();
+        for (user_data, result, flags) in completions.drain(..) {
+            match user_data & 0xff {
+                RECEIVE => self.received(now, result, flags, handler)?,
+                BELL_READ => {
+                    self.bell_armed = false;
+                    self.counters.doorbells += 1;
+                }
+                _ => self.sent(user_data >> 8, result),
+            }
+        }
+        self.completions = completions;
+        Ok(())
+    }
+
+    fn received(
+        &mut self,
+        now: Instant,
+        result: i32,
+        flags: u32,
+        handler: &mut Handler<'_>,
+    ) -> io::Result<()> {
+        if !cqueue::more(flags) {
+            self.receive_armed = false;
+        }
+        match -result {
+            libc::ENOBUFS => self.counters.receive_pool_exhausted += 1,
+            1.. => self.counters.receive_errors += 1,
+            _ => {}
+        }
+        let Some(id) = cqueue::buffer_select(flags) else { return Ok(()) };
+        let handled = usize::try_from(result).ok().and_then(|len| {
+            let (path, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
+            self.counters.datagrams_received += 1;
+            self.counters.bytes_received += datagram.len() as u64;
+            handler(&mut self.slab, now, path, datagram);
+            Some(())
+        });
+        self.receive.give_back(id);
+        if handled.is_none() {
+            self.counters.receive_malformed += 1;
+        }
+        if self.slab.waiting() > self.slab.slots() / 2 {
+            self.queue_departures()?;
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, slot: u64, result: i32) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Ok(slot) = Slot::try_from(slot) {
+            self.slab.release(slot);
+        }
+        match u64::try_from(result) {
+            Ok(len) => {
+                self.counters.datagrams_sent += 1;
+                self.counters.bytes_sent += len;
+            }
+            Err(_) if -result == libc::EAGAIN => self.counters.send_blocked += 1,
+            Err(_) => self.counters.send_errors += 1,
+        }
+    }
+
+    pub(crate) fn slab(&mut self) -> &mut Slab {
+        &mut self.slab
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        counters.send_pool_exhausted = self.slab.exhausted();
+        counters.send_pool_high_water = self.slab.high_water() as u64;
+        counters
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        // The kernel may write to receive buffers and read send buffers until each operation has ended. If it can't be
+        // told to end them, their memory is leaked rather than freed under its hands.
+        let patience = Some(Timespec::from(CANCEL_PATIENCE));
+        let cancelled = match self.ring.submitter().register_sync_cancel(patience, CancelBuilder::any()) {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error() == Some(libc::ENOENT),
+        };
+        // SAFETY: neither is used after this; `drop` runs once.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
+        if cancelled {
+            // SAFETY: as above, and no operation is left that could touch this memory.
+            unsafe {
+                ManuallyDrop::drop(&mut self.receive);
+                ManuallyDrop::drop(&mut self.headers);
+                ManuallyDrop::drop(&mut self.slab);
+            }
+        }
+    }
+}
+
+/// Finds address and payload in a filled receive buffer; `None` if it was cut or lacks an address.
+fn datagram<'a>(
+    buffer: &'a mut [u8; BUFFER_LEN],
+    len: usize,
+    header: &libc::msghdr,
+) -> Option<(Path, &'a mut [u8])> {
+    let filled = buffer.get_mut(..len)?;
+    let (path, payload_len) = {
+        let message = RecvMsgOut::parse(filled, header).ok()?;
+        if message.is_payload_truncated()
+            || message.is_name_data_truncated()
+            || message.is_control_data_truncated()
+        {
+            return None;
+        }
+        let remote = sockaddr::read(message.name_data())?;
+        let local = control::local_address(message.control_data())?;
+        (Path { protocol: Protocol::Udp, local, remote }, message.payload_data().len())
+    };
+    // The payload is what stands last in the buffer.
+    let start = filled.len().checked_sub(payload_len)?;
+    Some((path, &mut filled[start..]))
+}
