@@ -1,0 +1,118 @@
+// What the tests drive in the browser: join, publish, look at what arrives. The client itself is unmodified.
+(() => {
+  const client = new URLSearchParams(location.search).get('client');
+  const connections = [];
+  const Original = window.RTCPeerConnection;
+  // Statistics are read from every connection that the client makes; nothing else is touched.
+  window.RTCPeerConnection = class extends Original {
+    constructor(...args) {
+      super(...args);
+      connections.push(this);
+    }
+  };
+  const script = document.createElement('script');
+  script.src = `/client/${client}.js`;
+  script.onload = () => {
+    window.ready = true;
+  };
+  document.head.append(script);
+
+  const events = [];
+  const elements = new Map();
+  let room;
+
+  const note = (name, detail = {}) => events.push({ name, at: Date.now(), ...detail });
+
+  async function join(url, token, options = {}) {
+    const { Room, RoomEvent } = LivekitClient;
+    room = new Room(options.room ?? {});
+    window.room = room;
+    for (const name of Object.values(RoomEvent)) {
+      room.on(name, (...args) => note(name, describe(args)));
+    }
+    room.on(RoomEvent.TrackSubscribed, (track, publication, participant) => {
+      const element = track.attach();
+      element.muted = track.kind === 'audio';
+      document.body.append(element);
+      elements.set(publication.trackSid, { element, kind: track.kind, identity: participant.identity });
+    });
+    room.on(RoomEvent.TrackUnsubscribed, (track, publication) => {
+      track.detach().forEach((element) => element.remove());
+      elements.delete(publication.trackSid);
+    });
+    room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
+      note('data', { text: new TextDecoder().decode(payload), from: participant?.identity, topic });
+    });
+    const started = performance.now();
+    await room.connect(url, token, options.connect ?? {});
+    return performance.now() - started;
+  }
+
+  const describe = (args) => {
+    const detail = {};
+    for (const arg of args) {
+      if (arg?.trackSid) Object.assign(detail, { trackSid: arg.trackSid, kind: arg.kind });
+      if (arg?.identity) detail.identity = arg.identity;
+      if (typeof arg === 'number' || typeof arg === 'string') detail.value = arg;
+      if (Array.isArray(arg)) detail.identities = arg.map((each) => each?.identity).filter(Boolean);
+    }
+    return detail;
+  };
+
+  async function reports() {
+    const all = [];
+    for (const connection of connections) {
+      if (connection.connectionState === 'closed') continue;
+      for (const report of (await connection.getStats()).values()) all.push(report);
+    }
+    return all;
+  }
+
+  async function statistics() {
+    const all = await reports();
+    const pick = (type, kind) => all.filter((report) => report.type === type && (!kind || report.kind === kind));
+    return {
+      outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, ssrc }) => ({ rid, bytesSent, framesEncoded, ssrc })),
+      inboundVideo: pick('inbound-rtp', 'video').map((r) => ({ frames: r.framesDecoded ?? 0, key: r.keyFramesDecoded, lost: r.packetsLost, width: r.frameWidth, height: r.frameHeight, freezes: r.freezeCount, ssrc: r.ssrc })),
+      inboundAudio: pick('inbound-rtp', 'audio').map((r) => ({ energy: r.totalAudioEnergy ?? 0, packets: r.packetsReceived, lost: r.packetsLost, ssrc: r.ssrc })),
+      transports: pick('transport').map(({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole }) => ({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole })),
+    };
+  }
+
+  // Mean luminance (0 to 255) and its spread over the picture of the one video from `identity`.
+  function picture(identity) {
+    const entry = [...elements.values()].find((each) => each.kind === 'video' && each.identity === identity);
+    if (!entry || !entry.element.videoWidth) return null;
+    const canvas = new OffscreenCanvas(64, 36);
+    const context = canvas.getContext('2d');
+    context.drawImage(entry.element, 0, 0, 64, 36);
+    const { data } = context.getImageData(0, 0, 64, 36);
+    const values = [];
+    for (let i = 0; i < data.length; i += 4) values.push(0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2]);
+    const mean = values.reduce((a, b) => a + b) / values.length;
+    const spread = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length);
+    return { mean, spread, width: entry.element.videoWidth, height: entry.element.videoHeight };
+  }
+
+  const remotes = () => [...(room.remoteParticipants ?? room.participants).values()];
+
+  const participants = () =>
+    remotes().map((participant) => ({
+      identity: participant.identity,
+      metadata: participant.metadata,
+      tracks: [...(participant.trackPublications ?? participant.tracks).values()].map((publication) => ({
+        sid: publication.trackSid,
+        kind: publication.kind,
+        source: publication.source,
+        muted: publication.isMuted,
+        subscribed: publication.isSubscribed,
+      })),
+    }));
+
+  const send = (text, options) =>
+    client === 'current'
+      ? room.localParticipant.publishData(new TextEncoder().encode(text), options)
+      : room.localParticipant.publishData(new TextEncoder().encode(text), options.reliable ? 0 : 1, options);
+
+  window.call = { join, statistics, picture, participants, send, events: () => events };
+})();
