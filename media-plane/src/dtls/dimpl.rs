@@ -1,0 +1,204 @@
+//! The seam over `dimpl`: DTLS 1.2 and 1.3, without tasks or I/O of its own.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dimpl::{Config, Dtls, DtlsCertificate, Error, ProtocolVersion, SrtpProfile};
+use srtp::keys::{Keys, Profile};
+
+use crate::dtls::certificate::Certificate;
+use crate::dtls::fingerprint::{Fingerprint, any_matches};
+use crate::dtls::{
+    Connected, DATAGRAM_MAX, End, FLIGHT_INTERVAL, Failure, HANDSHAKE_TIME, Output, Role, SetupError, record,
+};
+
+/// Doubling from the flight interval, this many outlast the handshake's deadline.
+const FLIGHT_RETRIES: usize = 8;
+/// A record's plaintext (RFC 6347 §4.1) fits.
+const BUFFER: usize = 16 * 1024 + 256;
+
+#[derive(Debug)]
+pub struct Factory {
+    config: Arc<Config>,
+    certificate: DtlsCertificate,
+}
+
+impl Factory {
+    pub(crate) fn new(certificate: &Certificate) -> Result<Self, SetupError> {
+        let config = Config::builder()
+            .mtu(DATAGRAM_MAX)
+            .flight_start_rto(FLIGHT_INTERVAL)
+            .flight_retries(FLIGHT_RETRIES)
+            .handshake_timeout(HANDSHAKE_TIME)
+            // Whoever gets here has passed an authenticated ICE check: a cookie would only cost a round trip.
+            .use_server_cookie(false)
+            .require_client_certificate(true)
+            .build()
+            .map_err(|error| SetupError(error.to_string()))?;
+        let certificate = DtlsCertificate {
+            certificate: certificate.der().to_vec(),
+            private_key: certificate.key_pkcs8().to_vec(),
+        };
+        Ok(Self { config: Arc::new(config), certificate })
+    }
+
+    pub(crate) fn start(&self, now: Instant, role: Role, fingerprints: Arc<[Fingerprint]>) -> Association {
+        let mut dtls = Dtls::new_auto(Arc::clone(&self.config), self.certificate.clone(), now);
+        dtls.set_active(role == Role::Client);
+        let mut association = Association {
+            dtls,
+            role,
+            fingerprints,
+            state: State::Handshaking { trusted: false },
+            buffer: vec![0; DATAGRAM_MAX],
+            outputs: VecDeque::new(),
+            deadline: None,
+        };
+        // The first call seeds the randoms with the time; a client's ClientHello comes of it.
+        association.advance(now, |_| Ok(()));
+        association
+    }
+}
+
+pub struct Association {
+    dtls: Dtls,
+    role: Role,
+    fingerprints: Arc<[Fingerprint]>,
+    state: State,
+    buffer: Vec<u8>,
+    outputs: VecDeque<Output>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshaking {
+        /// The peer's certificate is the one that signalling vouched for.
+        trusted: bool,
+    },
+    Connected,
+    Ended,
+}
+
+impl Association {
+    fn advance(&mut self, now: Instant, step: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
+        if self.state == State::Ended {
+            return;
+        }
+        // dimpl wants the time before anything else happens at it.
+        let outcome = self.dtls.handle_timeout(now).and_then(|()| step(&mut self.dtls));
+        if let Err(error) = outcome {
+            tracing::debug!(?error, "DTLS failed");
+            let failure = if matches!(error, Error::Timeout(_)) { Failure::Timeout } else { Failure::Protocol };
+            self.end(End::Failed(failure));
+            return;
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let first = self.outputs.len();
+        let mut finished = false;
+        loop {
+            match self.dtls.poll_output(&mut self.buffer) {
+                dimpl::Output::Packet(bytes) => self.outputs.push_back(Output::Datagram(bytes.to_vec())),
+                dimpl::Output::BufferTooSmall { needed } if needed <= BUFFER => self.buffer.resize(needed, 0),
+                dimpl::Output::ApplicationData(data) => self.outputs.push_back(Output::Data(data.to_vec())),
+                dimpl::Output::PeerCert(der) => {
+                    if !any_matches(&self.fingerprints, der) {
+                        self.outputs.truncate(first);
+                        return self.end(End::Failed(Failure::Fingerprint));
+                    }
+                    self.state = State::Handshaking { trusted: true };
+                }
+                dimpl::Output::KeyingMaterial(material, profile) => {
+                    let keys = profile_of(profile).and_then(|profile| {
+                        Keys::from_keying_material(profile, &material, self.role == Role::Client)
+                    });
+                    let Some(keys) = keys.filter(|_| self.state == State::Handshaking { trusted: true }) else {
+                        self.outputs.truncate(first);
+                        return self.end(End::Failed(Failure::Protocol));
+                    };
+                    self.state = State::Connected;
+                    let connected = Connected { keys, version: version_of(&self.dtls) };
+                    // Ahead of the flight that tells the peer that it may send media.
+                    self.outputs.insert(first, Output::Connected(Box::new(connected)));
+                }
+                dimpl::Output::Connected => finished = true,
+                dimpl::Output::CloseNotify => return self.end(End::ClosedByPeer),
+                dimpl::Output::Timeout(deadline) => {
+                    self.deadline = Some(deadline);
+                    break;
+                }
+                // A kind of output that this version of the library does not know, or a record beyond its own limit.
+                _ => return self.end(End::Failed(Failure::Protocol)),
+            }
+        }
+        if finished && self.state != State::Connected {
+            self.outputs.truncate(first);
+            self.end(End::Failed(Failure::Profile));
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.state = State::Ended;
+        self.deadline = None;
+        self.outputs.push_back(Output::Ended(end));
+    }
+}
+
+impl super::Association for Association {
+    fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        // Until the server's version is known, dimpl takes anything but a ServerHello for a fatal mistake.
+        let undecided = self.role == Role::Client && self.dtls.protocol_version().is_none();
+        if undecided && !record::is_plain_handshake(datagram) {
+            return;
+        }
+        self.advance(now, |dtls| dtls.handle_packet(datagram));
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.advance(now, |_| Ok(()));
+    }
+
+    fn send(&mut self, now: Instant, data: &[u8]) {
+        if self.state == State::Connected {
+            self.advance(now, |dtls| dtls.send_application_data(data).map(|_| ()));
+        }
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.advance(now, Dtls::close);
+        self.state = State::Ended;
+        self.deadline = None;
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+}
+
+impl fmt::Debug for Association {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Association").field("dtls", &self.dtls).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+const fn profile_of(profile: SrtpProfile) -> Option<Profile> {
+    match profile {
+        SrtpProfile::AEAD_AES_128_GCM => Some(Profile::AeadAes128Gcm),
+        SrtpProfile::AEAD_AES_256_GCM => Some(Profile::AeadAes256Gcm),
+        SrtpProfile::AES128_CM_SHA1_80 => Some(Profile::Aes128CmSha1_80),
+        _ => None,
+    }
+}
+
+fn version_of(dtls: &Dtls) -> &'static str {
+    if dtls.protocol_version() == Some(ProtocolVersion::DTLS1_3) { "DTLS 1.3" } else { "DTLS 1.2" }
+}
