@@ -22,6 +22,8 @@ pub enum Reason {
     Duplicate,
     /// From before the start, the last switch, or what is remembered.
     TooLate,
+    /// Late, and its number was closed up: it belongs to what was not to be sent.
+    Closed,
     /// Late, and the picture that it belongs to is not known to miss anything.
     UnknownPicture,
     /// The payload doesn't start with a valid codec header.

@@ -3,6 +3,7 @@
 use units::rtp::Ssrc;
 use units::sequence::Seq;
 use units::time::{Instant, NtpTime};
+use wire::vp8::Descriptor;
 
 /// How many simulcast layers a publication has at most.
 pub const LAYERS: u8 = 3;
@@ -34,7 +35,7 @@ pub struct Facts {
     /// The first packet of a key frame.
     pub key_frame: bool,
     /// `None` unless the payload starts with a valid descriptor.
-    pub vp8: Option<Vp8>,
+    pub vp8: Option<Descriptor>,
     /// The source's last sender report.
     pub reference: Option<Reference>,
 }
@@ -45,19 +46,4 @@ pub struct Reference {
     pub received: Instant,
     pub ntp: NtpTime,
     pub rtp: u32,
-}
-
-/// A VP8 payload descriptor (RFC 7741 §4.2), as far as forwarding needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vp8 {
-    /// The length of the descriptor.
-    pub len: u8,
-    /// The required first byte: X, N, S and the partition index.
-    pub first: u8,
-    /// With M: whether it has 15 bits instead of 7.
-    pub picture_id: Option<(u16, bool)>,
-    pub tl0_picture_index: Option<u8>,
-    pub temporal_id: Option<u8>,
-    pub layer_sync: bool,
-    pub key_index: Option<u8>,
 }

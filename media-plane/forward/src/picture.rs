@@ -1,0 +1,119 @@
+//! The numbers of VP8 pictures as they go out: picture id, TL0PICIDX and KEYIDX without a hole where we dropped or switched.
+
+use wire::picture_id::PictureId;
+use wire::vp8::{DESCRIPTOR_LEN_MAX, Descriptor};
+
+use crate::rewrite::{PATCH_LEN_MAX, Patch};
+use crate::unwrap::{Unwrap, Unwrapped};
+
+/// By how much the outgoing numbers lag behind the incoming ones. A value: a plan is a changed copy of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Numbers {
+    /// `None` while the source has no picture ids.
+    unwrap: Option<Unwrap>,
+    /// By how much picture ids lag; unwrapped, negative when ours are ahead.
+    lag: i64,
+    /// The picture id, unwrapped, that was sent last.
+    sent: Option<i64>,
+    tl0_index: Counter,
+    key_index: Counter,
+}
+
+impl Numbers {
+    /// What comes next begins a numbering of its own, and goes out as the successor of what was sent last.
+    pub fn restart(&mut self, packet: &Descriptor) {
+        self.unwrap = packet.picture_id.map(Unwrap::before);
+        if let (Some(id), Some(sent)) = (packet.picture_id, self.sent) {
+            self.lag = i64::from(id.value()) - sent - 1;
+        }
+        self.tl0_index.restart(packet.tl0_picture_index);
+        self.key_index.restart(packet.key_index);
+    }
+
+    /// The packet, which is in order, is forwarded.
+    pub fn send(&mut self, packet: &Descriptor, read: Option<Unwrapped>) {
+        if let Some(read) = read {
+            self.unwrap = Some(read.next);
+            self.sent = Some(read.picture - self.lag);
+        }
+        self.tl0_index.send(packet.tl0_picture_index);
+        self.key_index.send(packet.key_index);
+    }
+
+    /// The packet, which is in order, is not forwarded: its picture leaves no hole, and leaves it only once.
+    pub fn skip(&mut self, read: Option<Unwrapped>, first_of_picture: bool) {
+        if let Some(read) = read {
+            self.unwrap = Some(read.next);
+            self.lag += i64::from(first_of_picture);
+        }
+    }
+
+    #[must_use]
+    pub fn lag(&self) -> i64 {
+        self.lag
+    }
+
+    /// The highest picture id that came; `None` while there is none.
+    #[must_use]
+    pub fn highest(&self) -> Option<i64> {
+        self.unwrap.map(|unwrap| unwrap.highest())
+    }
+
+    /// `None` if the packet or the source has no picture id.
+    #[must_use]
+    pub fn read(&self, packet: &Descriptor) -> Option<Unwrapped> {
+        Some(self.unwrap?.read(packet.picture_id?))
+    }
+
+    /// The packet's descriptor with outgoing numbers, its picture's lag being `lag`; `None` if it has no numbers.
+    ///
+    /// TL0PICIDX and KEYIDX have one lag between two restarts: pictures that they count are never dropped.
+    #[must_use]
+    pub fn patch(&self, packet: &Descriptor, picture: Option<i64>, lag: i64) -> Option<Patch> {
+        let picture_id = picture.map(|picture| {
+            let [.., high, low] = (picture - lag).to_be_bytes();
+            PictureId::shortest(u16::from_be_bytes([high, low]))
+        });
+        let outgoing = Descriptor {
+            picture_id,
+            tl0_picture_index: self.tl0_index.outgoing(packet.tl0_picture_index),
+            key_index: self.key_index.outgoing(packet.key_index),
+            ..*packet
+        };
+        if (outgoing.picture_id, outgoing.tl0_picture_index, outgoing.key_index) == (None, None, None) {
+            return None;
+        }
+        const { assert!(DESCRIPTOR_LEN_MAX <= PATCH_LEN_MAX) };
+        debug_assert!(packet.len <= DESCRIPTOR_LEN_MAX, "as long as its fields");
+        let mut bytes = [0; PATCH_LEN_MAX];
+        let len = outgoing.write(&mut bytes).ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "at most DESCRIPTOR_LEN_MAX")]
+        let patch = Patch { replaces: packet.len as u8, bytes, len: len as u8 };
+        Some(patch)
+    }
+}
+
+/// A number modulo 2^8, or 2^5 once its upper bits are cut off.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    lag: u8,
+    sent: Option<u8>,
+}
+
+impl Counter {
+    fn restart(&mut self, incoming: Option<u8>) {
+        if let (Some(incoming), Some(sent)) = (incoming, self.sent) {
+            self.lag = incoming.wrapping_sub(sent).wrapping_sub(1);
+        }
+    }
+
+    fn send(&mut self, incoming: Option<u8>) {
+        if let Some(outgoing) = self.outgoing(incoming) {
+            self.sent = Some(outgoing);
+        }
+    }
+
+    fn outgoing(&self, incoming: Option<u8>) -> Option<u8> {
+        Some(incoming?.wrapping_sub(self.lag))
+    }
+}

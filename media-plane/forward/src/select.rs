@@ -1,0 +1,169 @@
+//! Which simulcast layer is forwarded, and at which packet that changes.
+
+use units::rtp::Ssrc;
+
+use crate::discard::Reason;
+use crate::facts::{Facts, LAYERS};
+
+/// The layer that is forwarded, the highest that is wanted, and which layers are alive.
+#[derive(Debug)]
+pub struct Selector {
+    target: Option<u8>,
+    current: Option<Current>,
+    layers: [Activity; LAYERS as usize],
+    /// The current layer goes on from another source, whose key frame was lost.
+    source_is_gone: bool,
+    /// Key frames in a row that were refused because their layer lags behind.
+    refused: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Current {
+    layer: u8,
+    source: Ssrc,
+}
+
+/// Signs of life, told by pictures and not by time: a pause of the whole publisher is nobody's death.
+#[derive(Clone, Copy, Debug, Default)]
+struct Activity {
+    has_come: bool,
+    /// Pictures of other layers since the last packet of this one.
+    silent_pictures: u8,
+}
+
+/// What to do with a packet that is not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Continue,
+    /// Go on with this packet's source: a key frame.
+    Switch,
+}
+
+impl Selector {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            target: None,
+            current: None,
+            layers: [Activity::default(); LAYERS as usize],
+            source_is_gone: false,
+            refused: 0,
+        }
+    }
+
+    pub fn set_target(&mut self, layer: Option<u8>) {
+        self.target = layer;
+    }
+
+    /// What comes next has to begin with a key frame, and what was known of the layers no longer holds.
+    pub fn resync(&mut self) {
+        *self = Self { target: self.target, ..Self::new() };
+    }
+
+    /// Takes note that a packet of a layer came, whether it is forwarded or not.
+    pub fn observe(&mut self, facts: &Facts) {
+        for (layer, activity) in (0..LAYERS).zip(&mut self.layers) {
+            if layer == facts.layer {
+                *activity = Activity { has_come: true, silent_pictures: 0 };
+            } else if facts.marker {
+                activity.silent_pictures = activity.silent_pictures.saturating_add(1);
+            }
+        }
+    }
+
+    /// The switch that was chosen is done.
+    pub fn switched(&mut self, facts: &Facts) {
+        self.current = Some(Current { layer: facts.layer, source: facts.source });
+        self.source_is_gone = false;
+        self.refused = 0;
+    }
+
+    /// Whether a key frame that lags behind may be refused; it may not be time after time.
+    pub fn refuse(&mut self) -> bool {
+        let may = self.current.is_some() && self.refused < REFUSALS_MAX;
+        self.refused += u8::from(may);
+        may
+    }
+
+    /// # Errors
+    /// If the packet is not of the source that is forwarded and none that may be switched to.
+    pub fn choose(&mut self, facts: &Facts) -> Result<Choice, Reason> {
+        let target = self.target.ok_or(Reason::NoTarget)?;
+        let is_current = self.current.is_some_and(|current| current.source == facts.source);
+        if is_current {
+            self.source_is_gone &= !facts.key_frame;
+            return Ok(Choice::Continue);
+        }
+        let is_current_layer = self.current_layer() == Some(facts.layer);
+        if !facts.key_frame || facts.out_of_order {
+            self.source_is_gone |= is_current_layer && !facts.out_of_order;
+            let waits = is_current_layer || self.current.is_none() && facts.layer <= target;
+            return Err(if waits { Reason::AwaitingKeyFrame } else { Reason::OtherLayer });
+        }
+        let is_allowed = facts.layer <= target;
+        let is_due = match self.current {
+            // The first picture soon, the best one later.
+            None => is_allowed,
+            Some(current) => {
+                is_current_layer || is_allowed && (current.layer > target || !self.is_alive(current.layer))
+            }
+        };
+        if is_due || self.wanted() == Some(facts.layer) {
+            Ok(Choice::Switch)
+        } else {
+            Err(Reason::OtherLayer)
+        }
+    }
+
+    #[must_use]
+    pub fn current_layer(&self) -> Option<u8> {
+        self.current.map(|current| current.layer)
+    }
+
+    /// The layer of which a key frame has to be asked for.
+    #[must_use]
+    pub fn needs_key_frame(&self) -> Option<u8> {
+        let target = self.target?;
+        let Some(current) = self.current else {
+            // Ask where something flows: of a layer that never came there may be none.
+            let flowing = (0..=target).rev().find(|&layer| self.has_come(layer) && self.is_alive(layer));
+            return flowing.or(self.wanted());
+        };
+        if self.source_is_gone {
+            return Some(current.layer);
+        }
+        self.wanted().filter(|&wanted| wanted != current.layer)
+    }
+
+    /// The best layer to forward: the highest live one up to the target, else the lowest live one above it.
+    fn wanted(&self) -> Option<u8> {
+        let target = self.target?;
+        let up_to_target = (0..=target.min(LAYERS - 1)).rev().find(|&layer| self.is_alive(layer));
+        let above = || (target..LAYERS).find(|&layer| self.has_come(layer) && self.is_alive(layer));
+        up_to_target.or_else(above).or(Some(target))
+    }
+
+    fn is_alive(&self, layer: u8) -> bool {
+        self.activity(layer).is_some_and(|activity| activity.silent_pictures < SILENT_PICTURES)
+    }
+
+    fn has_come(&self, layer: u8) -> bool {
+        self.activity(layer).is_some_and(|activity| activity.has_come)
+    }
+
+    fn activity(&self, layer: u8) -> Option<&Activity> {
+        self.layers.get(usize::from(layer))
+    }
+}
+
+impl Default for Selector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// So many pictures of others without a packet, and a layer is taken for dead: 1 s of one other at 30 pictures a second.
+const SILENT_PICTURES: u8 = 30;
+
+/// After so many refusals a layer lags behind for good, and is taken as it is.
+const REFUSALS_MAX: u8 = 3;
