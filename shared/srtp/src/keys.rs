@@ -1,7 +1,5 @@
 //! Protection profiles and the master keys of both directions (RFC 3711, RFC 5764, RFC 7714).
 
-use alloc::boxed::Box;
-
 use zeroize::Zeroizing;
 
 /// How packets are protected; the profiles that DTLS may choose among, in our order of preference.
@@ -40,6 +38,12 @@ impl Profile {
         }
     }
 
+    /// Bytes of exported keying material that [`Keys::from_keying_material`] splits.
+    #[must_use]
+    pub const fn keying_material_len(self) -> usize {
+        2 * (self.key_len() + self.salt_len())
+    }
+
     /// The name that SDP and statistics use (RFC 7714 §14.2, RFC 5764 §4.1.2).
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -51,25 +55,21 @@ impl Profile {
     }
 }
 
-/// The master key and salt of one direction; wiped on drop.
+/// The master key and salt of one direction, zeros behind the shorter ones; wiped on drop.
 #[derive(Clone)]
-pub struct Master {
-    pub key: Zeroizing<Box<[u8]>>,
-    pub salt: Zeroizing<Box<[u8]>>,
+pub(crate) struct Master {
+    pub(crate) key: Zeroizing<[u8; 32]>,
+    pub(crate) salt: Zeroizing<[u8; 14]>,
 }
 
-impl core::fmt::Debug for Master {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Master(..)")
-    }
-}
-
-/// What a DTLS handshake agreed on: `local` seals what we send, `remote` opens what we receive.
-#[derive(Clone, Debug)]
+/// What a DTLS handshake agreed on; wiped on drop.
+#[derive(Clone)]
 pub struct Keys {
-    pub profile: Profile,
-    pub local: Master,
-    pub remote: Master,
+    profile: Profile,
+    /// Seals what we send.
+    pub(crate) local: Master,
+    /// Opens what we receive.
+    pub(crate) remote: Master,
 }
 
 impl Keys {
@@ -82,13 +82,30 @@ impl Keys {
         let (server_key, rest) = rest.split_at_checked(profile.key_len())?;
         let (client_salt, rest) = rest.split_at_checked(profile.salt_len())?;
         let (server_salt, _) = rest.split_at_checked(profile.salt_len())?;
-        let master = |key: &[u8], salt: &[u8]| Master {
-            key: Zeroizing::new(Box::from(key)),
-            salt: Zeroizing::new(Box::from(salt)),
-        };
-        let client = master(client_key, client_salt);
-        let server = master(server_key, server_salt);
+        let client = Master::new(client_key, client_salt);
+        let server = Master::new(server_key, server_salt);
         let (local, remote) = if we_are_client { (client, server) } else { (server, client) };
         Some(Self { profile, local, remote })
+    }
+
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+}
+
+impl core::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Keys").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+impl Master {
+    /// Lengths as a [`Profile`] has them.
+    pub(crate) fn new(key: &[u8], salt: &[u8]) -> Self {
+        let mut master = Self { key: Zeroizing::default(), salt: Zeroizing::default() };
+        master.key[..key.len()].copy_from_slice(key);
+        master.salt[..salt.len()].copy_from_slice(salt);
+        master
     }
 }

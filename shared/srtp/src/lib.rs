@@ -4,4 +4,14 @@
 
 extern crate alloc;
 
+#[cfg(feature = "aws-lc")]
+pub mod aws_lc;
+pub mod cipher;
+mod derive;
+pub mod inbound;
 pub mod keys;
+pub mod outbound;
+mod protection;
+mod replay;
+#[cfg(feature = "rust-crypto")]
+pub mod rust_crypto;

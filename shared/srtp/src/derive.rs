@@ -1,0 +1,79 @@
+//! Session keys from a master key and salt (RFC 3711 §4.3.1, RFC 6188 §3, RFC 7714 §11).
+
+use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit};
+use aes::{Aes128, Aes256};
+use zeroize::Zeroizing;
+
+use crate::keys::{Master, Profile};
+
+/// Which of the two protocols a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Rtp,
+    Rtcp,
+}
+
+/// The keys of one direction of one protocol. What a profile does not use is zero.
+pub(crate) struct SessionKeys {
+    pub(crate) cipher: Zeroizing<[u8; 32]>,
+    pub(crate) authentication: Zeroizing<[u8; 20]>,
+    pub(crate) salt: Zeroizing<[u8; 14]>,
+}
+
+impl SessionKeys {
+    pub(crate) fn derive(profile: Profile, master: &Master, protocol: Protocol) -> Self {
+        match profile.key_len() {
+            16 => {
+                let key = master.key.first_chunk::<16>().expect("a master key has 32 bytes");
+                Self::derive_with(&Aes128::new(key.into()), profile, master, protocol)
+            }
+            _ => {
+                let key = master.key.first_chunk::<32>().expect("a master key has 32 bytes");
+                Self::derive_with(&Aes256::new(key.into()), profile, master, protocol)
+            }
+        }
+    }
+
+    fn derive_with(
+        function: &(impl BlockCipherEncrypt + BlockSizeUser<BlockSize = BlockSize>),
+        profile: Profile,
+        master: &Master,
+        protocol: Protocol,
+    ) -> Self {
+        // RFC 3711 §4.3.2: the labels of SRTCP follow those of SRTP.
+        let first_label = match protocol {
+            Protocol::Rtp => 0,
+            Protocol::Rtcp => 3,
+        };
+        let mut keys = Self {
+            cipher: Zeroizing::default(),
+            authentication: Zeroizing::default(),
+            salt: Zeroizing::default(),
+        };
+        fill(function, &master.salt, first_label, &mut keys.cipher[..profile.key_len()]);
+        fill(function, &master.salt, first_label + 1, &mut *keys.authentication);
+        fill(function, &master.salt, first_label + 2, &mut keys.salt[..profile.salt_len()]);
+        keys
+    }
+}
+
+/// RFC 3711 §4.3.3: the key stream that begins at (salt XOR label << 48) << 16. Keys are never derived anew, so that
+/// the index divided by the derivation rate is zero. A shorter salt is followed by zeros (RFC 7714 §11).
+fn fill(
+    function: &(impl BlockCipherEncrypt + BlockSizeUser<BlockSize = BlockSize>),
+    salt: &[u8; 14],
+    label: u8,
+    out: &mut [u8],
+) {
+    for (counter, part) in (0_u16..).zip(out.chunks_mut(16)) {
+        let mut block = Zeroizing::new([0; 16]);
+        block[..14].copy_from_slice(salt);
+        block[7] ^= label;
+        block[14..].copy_from_slice(&counter.to_be_bytes());
+        let block: &mut [u8; 16] = &mut block;
+        function.encrypt_block(block.into());
+        part.copy_from_slice(&block[..part.len()]);
+    }
+}
+
+type BlockSize = <Aes128 as BlockSizeUser>::BlockSize;
