@@ -1,4 +1,5 @@
 //! Access tokens and what they grant.
 
+pub mod bearer;
 pub mod grants;
 pub mod token;

@@ -2,7 +2,12 @@
 
 pub mod default;
 pub mod duration;
+pub mod keys;
+pub mod known;
+pub mod outline;
 pub mod port_range;
+pub mod read;
+pub mod settle;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -175,7 +180,7 @@ pub struct Media {
     pub workers: Option<u16>,
     /// `auto`, `io_uring`, `epoll`.
     pub io: Option<String>,
-    /// `dimpl`, `webrtc-dtls`.
+    /// `dimpl`, `webrtc`.
     pub dtls: Option<String>,
 }
 

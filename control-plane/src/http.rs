@@ -1,1 +1,4 @@
 //! The HTTP surface: routes, CORS, limits.
+
+pub mod cors;
+pub mod gate;

@@ -1,1 +1,3 @@
 //! The server as a whole: start, drain, stop.
+
+pub mod external_address;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is not a duration like 500ms or 1m30s")))
+    from_argument(&text).map_err(de::Error::custom)
 }
 
 /// A sequence of numbers, each with its unit; `0` needs none.
@@ -40,4 +40,12 @@ fn unit_seconds(unit: &str) -> Option<f64> {
         "h" => 3600.0,
         _ => return None,
     })
+}
+
+/// For the command line.
+///
+/// # Errors
+/// A sentence.
+pub fn from_argument(text: &str) -> Result<Duration, String> {
+    parse(text).ok_or_else(|| format!("{text:?} is not a duration like 500ms or 1m30s"))
 }

@@ -28,6 +28,10 @@ impl PortRange {
     pub fn last(self) -> u16 {
         self.last
     }
+
+    pub fn count(self) -> u16 {
+        (self.last - self.first).saturating_add(1)
+    }
 }
 
 impl fmt::Display for PortRange {

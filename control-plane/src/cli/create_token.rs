@@ -1,0 +1,69 @@
+//! `millrace create-join-token`: a token for one room, signed with the first key that is configured.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use crate::auth::grants::{Claims, VideoGrant};
+use crate::auth::token::Keys;
+use crate::cli::Source;
+
+#[derive(Clone, Debug, Args)]
+pub struct CreateToken {
+    /// Name of the room.
+    #[arg(long)]
+    pub room: String,
+
+    /// Identity of the participant.
+    #[arg(long)]
+    pub identity: String,
+
+    /// Shown name of the participant [default: none].
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub name: String,
+
+    /// Metadata of the participant.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub metadata: String,
+
+    /// The participant is seen by nobody, records, and publishes nothing.
+    #[arg(long)]
+    pub recorder: bool,
+
+    /// How long the token may be used to join, as in 30m or 24h.
+    #[arg(long, default_value = "24h", value_parser = crate::config::duration::from_argument)]
+    pub valid_for: Duration,
+
+    /// Sign with the placeholder key of development mode.
+    #[arg(long)]
+    pub dev: bool,
+
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// The token.
+///
+/// # Errors
+/// A sentence, if there is no key to sign with.
+pub fn run(now: SystemTime, arguments: &CreateToken, keys: &Keys) -> Result<String, String> {
+    let key = keys.first_api_key().ok_or(NO_KEYS)?;
+    let claims = Claims {
+        identity: arguments.identity.clone(),
+        name: arguments.name.clone(),
+        metadata: arguments.metadata.clone(),
+        video: grant(arguments),
+        ..Claims::default()
+    };
+    keys.sign(now, key, &claims, arguments.valid_for).ok_or_else(|| NO_KEYS.to_owned())
+}
+
+fn grant(arguments: &CreateToken) -> VideoGrant {
+    let grant = VideoGrant { room_join: true, room: arguments.room.clone(), ..VideoGrant::default() };
+    if !arguments.recorder {
+        return grant;
+    }
+    VideoGrant { hidden: true, recorder: true, can_publish: Some(false), can_publish_data: Some(false), ..grant }
+}
+
+const NO_KEYS: &str = "no API key to sign with: give --keys, --key-file, --config or --dev";

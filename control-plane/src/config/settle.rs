@@ -1,0 +1,162 @@
+//! The configuration in force: file, environment and flags together, checked, and what to say about it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread;
+
+use indexmap::IndexMap;
+
+use crate::auth::token::Keys;
+use crate::cli::{Serve, Source};
+use crate::config::read::{Document, Strictness};
+use crate::config::{Config, keys, parse_node_ip, read};
+use crate::config::port_range::PortRange;
+
+/// What the server starts from.
+#[derive(Debug)]
+pub struct Settled {
+    pub config: Config,
+    pub keys: Keys,
+    pub bind: Vec<IpAddr>,
+    /// For the log, once there is one.
+    pub remarks: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// # Errors
+/// A sentence for the operator.
+pub fn settle(arguments: &Serve) -> Result<Settled, String> {
+    let Document { mut config, not_applied, unknown } = document(&arguments.source)?;
+    apply(arguments, &mut config)?;
+    let mut warnings = unknown;
+    let bind = bind_addresses(&config, arguments)?;
+    let (keys, bind) = match keys_of(&arguments.source, &mut config)? {
+        keys if !keys.is_empty() => (keys, bind),
+        _ if config.development => {
+            config.keys.insert(PLACEHOLDER.0.to_owned(), PLACEHOLDER.1.to_owned());
+            warnings.push(format!(
+                "no keys were given: using API key {:?} with secret {:?}, which everybody knows",
+                PLACEHOLDER.0, PLACEHOLDER.1
+            ));
+            // Clients are on this host then, and it may have no other address.
+            let bind = if bind.is_empty() { LOOPBACK.to_vec() } else { bind };
+            config.rtc.enable_loopback_candidate |= bind.iter().all(IpAddr::is_loopback);
+            (keys::check(&config.keys)?, bind)
+        }
+        _ => return Err(NO_KEYS.to_owned()),
+    };
+    if !config.development {
+        warnings.extend(keys::weak(&config.keys).into_iter().map(|key| {
+            format!("the secret of API key {key:?} is shorter than 32 characters and can be guessed from a token")
+        }));
+    }
+    Ok(Settled { config, keys, bind, remarks: remarks(&not_applied, arguments), warnings })
+}
+
+/// The keys that tokens are made with, without a whole server.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn signing_keys(source: &Source, development: bool) -> Result<Keys, String> {
+    let mut config = document(source)?.config;
+    let keys = keys_of(source, &mut config)?;
+    if keys.is_empty() && (development || config.development) {
+        return keys::check(&IndexMap::from([(PLACEHOLDER.0.to_owned(), PLACEHOLDER.1.to_owned())]));
+    }
+    Ok(keys)
+}
+
+/// The body goes before the file, as in livekit-server.
+fn document(source: &Source) -> Result<Document, String> {
+    let strictness = if source.disable_strict_config { Strictness::Lenient } else { Strictness::Strict };
+    if let Some(body) = source.config_body.as_deref().filter(|body| !body.is_empty()) {
+        return read::read(body, strictness).map_err(|error| format!("configuration in --config-body: {error}"));
+    }
+    let Some(path) = &source.config else { return read::read("", strictness) };
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| format!("configuration {shown}: {error}"))?;
+    read::read(&text, strictness).map_err(|error| format!("configuration {shown}: {error}"))
+}
+
+/// Flags go before the document.
+fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
+    config.development |= arguments.dev;
+    if let Some(text) = &arguments.node_ip {
+        config.rtc.node_ip = parse_node_ip(text).map_err(|error| format!("--node-ip: {error}"))?;
+    }
+    if let Some(address) = config.rtc.node_ip.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
+        return Err(format!("node_ip {address} is no address that a client could send to"));
+    }
+    if let Some(region) = &arguments.region {
+        config.region.clone_from(region);
+    }
+    config.media.workers = arguments.workers.or(config.media.workers);
+    config.media.io = arguments.io.map(|io| io.name().to_owned()).or_else(|| config.media.io.take());
+    config.media.dtls = arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
+    ports(arguments, config)
+}
+
+/// One port is one worker's: more workers need a range.
+fn ports(arguments: &Serve, config: &mut Config) -> Result<(), String> {
+    config.rtc.udp_port = arguments.udp_port.or(config.rtc.udp_port);
+    let range = (config.rtc.port_range_start, config.rtc.port_range_end);
+    if range != (0, 0) && PortRange::new(range.0, range.1).is_none() {
+        return Err(format!("rtc.port_range_start {} and port_range_end {} are no range", range.0, range.1));
+    }
+    if config.development && config.rtc.udp_port.is_none() && range == (0, 0) {
+        let workers = config.media.workers.unwrap_or(1);
+        config.rtc.udp_port = PortRange::new(DEVELOPMENT_UDP_PORT, DEVELOPMENT_UDP_PORT + workers - 1);
+        config.media.workers = Some(workers);
+    }
+    let Some(range) = config.rtc.udp_port else { return Ok(()) };
+    match config.media.workers {
+        Some(workers) if workers > range.count() => Err(format!(
+            "{workers} workers need as many UDP ports, and rtc.udp_port is {range}: make it {}-{}",
+            range.first(),
+            range.first().saturating_add(workers - 1)
+        )),
+        Some(_) => Ok(()),
+        None => {
+            config.media.workers = Some(cores().min(range.count()));
+            Ok(())
+        }
+    }
+}
+
+fn bind_addresses(config: &Config, arguments: &Serve) -> Result<Vec<IpAddr>, String> {
+    if !arguments.bind.is_empty() {
+        return Ok(arguments.bind.clone());
+    }
+    // LiveKit writes "" for all.
+    let named = config.bind_addresses.iter().filter(|address| !address.is_empty());
+    named.map(|address| address.parse().map_err(|_| format!("bind_addresses: {address:?} is not an IP address"))).collect()
+}
+
+/// From the flag or the environment, else from the key file, else from the document.
+fn keys_of(source: &Source, config: &mut Config) -> Result<Keys, String> {
+    let file = source.key_file.clone().or_else(|| config.key_file.clone());
+    if let Some(text) = source.keys.as_deref().filter(|text| !text.trim().is_empty()) {
+        config.keys = keys::parse(text).map_err(|error| format!("--keys or LIVEKIT_KEYS: {error}"))?;
+    } else if let Some(path) = file {
+        config.keys = keys::read_file(&path)?;
+    }
+    keys::check(&config.keys)
+}
+
+fn remarks(not_applied: &[String], arguments: &Serve) -> Vec<String> {
+    let keys = (!not_applied.is_empty())
+        .then(|| format!("configuration without effect yet: {}", not_applied.join(", ")));
+    let flags = arguments.later.given();
+    let flags = (!flags.is_empty()).then(|| format!("flags without effect yet: {}", flags.join(", ")));
+    keys.into_iter().chain(flags).collect()
+}
+
+fn cores() -> u16 {
+    thread::available_parallelism().ok().and_then(|cores| u16::try_from(cores.get()).ok()).unwrap_or(1).max(1)
+}
+
+const PLACEHOLDER: (&str, &str) = ("devkey", "secret");
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+const DEVELOPMENT_UDP_PORT: u16 = 7882;
+const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
+    (`millrace generate-keys` makes one), or --dev to try things out";

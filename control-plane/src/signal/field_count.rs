@@ -1,0 +1,160 @@
+//! Counts the repeated fields of an encoded message before it is decoded.
+//!
+//! An empty element takes two bytes on the wire and hundreds in memory, so that a message of the allowed
+//! length could decode to a hundred times that. Only fields that the decoder would store are counted.
+
+/// The messages that contain repeated fields, of those that clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    SignalRequest,
+    JoinRequest,
+    ClientInfo,
+    SessionDescription,
+    AddTrackRequest,
+    SimulcastCodec,
+    UpdateSubscription,
+    ParticipantTracks,
+    UpdateTrackSettings,
+    LeaveRequest,
+    RegionSettings,
+    UpdateVideoLayers,
+    SubscriptionPermission,
+    TrackPermission,
+    SyncState,
+    TrackPublishedResponse,
+    TrackInfo,
+    UpdateDataSubscription,
+    UpdateParticipantMetadata,
+    UpdateLocalAudioTrack,
+}
+
+/// Accepts at most `REPEATED_MAX` elements in all; what cannot be scanned cannot be decoded either.
+pub fn check(kind: Kind, message: &[u8]) -> Result<(), FieldCountError> {
+    let mut left = REPEATED_MAX;
+    count(kind, message, &mut left)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldCountError {
+    TooMany,
+    Malformed,
+}
+
+enum Field {
+    /// One nested message.
+    Message(Kind),
+    /// Any number of strings, bytes, map entries or messages without repeated fields.
+    Leaves,
+    /// Any number of nested messages.
+    Messages(Kind),
+    /// Any number of enums, packed or not.
+    Packed,
+}
+
+/// The recursion ends because no kind contains itself.
+fn count(kind: Kind, message: &[u8], left: &mut usize) -> Result<(), FieldCountError> {
+    let mut rest = message;
+    while !rest.is_empty() {
+        let (number, value) = next(&mut rest)?;
+        let Some(field) = field(kind, number) else { continue };
+        if let Field::Leaves | Field::Messages(_) = field {
+            take(left, 1)?;
+        }
+        match (field, value) {
+            (Field::Message(inner) | Field::Messages(inner), Some(value)) => count(inner, value, left)?,
+            (Field::Packed, Some(value)) => take(left, value.iter().filter(|byte| **byte < 0x80).count())?,
+            (Field::Packed, None) => take(left, 1)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn take(left: &mut usize, count: usize) -> Result<(), FieldCountError> {
+    *left = left.checked_sub(count).ok_or(FieldCountError::TooMany)?;
+    Ok(())
+}
+
+/// The next field's number, and its bytes if it is length-delimited.
+fn next<'a>(rest: &mut &'a [u8]) -> Result<(u64, Option<&'a [u8]>), FieldCountError> {
+    let tag = varint(rest)?;
+    let value = match tag & 7 {
+        0 => varint(rest).map(|_| None)?,
+        1 => split(rest, 8).map(|_| None)?,
+        2 => {
+            let len = usize::try_from(varint(rest)?).map_err(|_| FieldCountError::Malformed)?;
+            Some(split(rest, len)?)
+        }
+        5 => split(rest, 4).map(|_| None)?,
+        _ => return Err(FieldCountError::Malformed),
+    };
+    Ok((tag >> 3, value))
+}
+
+fn varint(rest: &mut &[u8]) -> Result<u64, FieldCountError> {
+    prost::encoding::decode_varint(rest).map_err(|_| FieldCountError::Malformed)
+}
+
+fn split<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], FieldCountError> {
+    let (value, after) = rest.split_at_checked(len).ok_or(FieldCountError::Malformed)?;
+    *rest = after;
+    Ok(value)
+}
+
+/// Numbers as in `livekit_rtc.proto` and `livekit_models.proto`.
+fn field(kind: Kind, number: u64) -> Option<Field> {
+    Some(match (kind, number) {
+        (Kind::SignalRequest, 1 | 2) => Field::Message(Kind::SessionDescription),
+        (Kind::SignalRequest, 4) => Field::Message(Kind::AddTrackRequest),
+        (Kind::SignalRequest, 6) => Field::Message(Kind::UpdateSubscription),
+        (Kind::SignalRequest, 7) => Field::Message(Kind::UpdateTrackSettings),
+        (Kind::SignalRequest, 8) => Field::Message(Kind::LeaveRequest),
+        (Kind::SignalRequest, 10) => Field::Message(Kind::UpdateVideoLayers),
+        (Kind::SignalRequest, 11) => Field::Message(Kind::SubscriptionPermission),
+        (Kind::SignalRequest, 12) => Field::Message(Kind::SyncState),
+        (Kind::SignalRequest, 15) => Field::Message(Kind::UpdateParticipantMetadata),
+        (Kind::SignalRequest, 17) => Field::Message(Kind::UpdateLocalAudioTrack),
+        (Kind::SignalRequest, 21) => Field::Message(Kind::UpdateDataSubscription),
+
+        (Kind::JoinRequest, 1) => Field::Message(Kind::ClientInfo),
+        (Kind::JoinRequest, 4) => Field::Leaves,
+        (Kind::JoinRequest, 5) => Field::Messages(Kind::AddTrackRequest),
+        (Kind::JoinRequest, 6) => Field::Message(Kind::SessionDescription),
+        (Kind::JoinRequest, 10) => Field::Message(Kind::SyncState),
+
+        (Kind::ClientInfo, 13) => Field::Packed,
+        (Kind::SessionDescription, 4) => Field::Leaves,
+
+        (Kind::AddTrackRequest, 9) => Field::Leaves,
+        (Kind::AddTrackRequest, 10) => Field::Messages(Kind::SimulcastCodec),
+        (Kind::AddTrackRequest, 17 | 18) => Field::Packed,
+        (Kind::SimulcastCodec, 4) => Field::Leaves,
+
+        (Kind::UpdateSubscription, 1) => Field::Leaves,
+        (Kind::UpdateSubscription, 3) => Field::Messages(Kind::ParticipantTracks),
+        (Kind::ParticipantTracks, 2) => Field::Leaves,
+        (Kind::UpdateTrackSettings, 1) => Field::Leaves,
+        (Kind::LeaveRequest, 4) => Field::Message(Kind::RegionSettings),
+        (Kind::RegionSettings, 1) => Field::Leaves,
+        (Kind::UpdateVideoLayers, 2) => Field::Leaves,
+        (Kind::SubscriptionPermission, 2) => Field::Messages(Kind::TrackPermission),
+        (Kind::TrackPermission, 3) => Field::Leaves,
+
+        (Kind::SyncState, 1 | 5) => Field::Message(Kind::SessionDescription),
+        (Kind::SyncState, 2) => Field::Message(Kind::UpdateSubscription),
+        (Kind::SyncState, 3) => Field::Messages(Kind::TrackPublishedResponse),
+        (Kind::SyncState, 4 | 6 | 7 | 8) => Field::Leaves,
+        (Kind::SyncState, 9) => Field::Message(Kind::UpdateDataSubscription),
+        (Kind::TrackPublishedResponse, 2) => Field::Message(Kind::TrackInfo),
+        (Kind::TrackInfo, 10) => Field::Leaves,
+        (Kind::TrackInfo, 13) => Field::Messages(Kind::SimulcastCodec),
+        (Kind::TrackInfo, 19 | 21) => Field::Packed,
+
+        (Kind::UpdateDataSubscription, 1) => Field::Leaves,
+        (Kind::UpdateParticipantMetadata, 3) => Field::Leaves,
+        (Kind::UpdateLocalAudioTrack, 2) => Field::Packed,
+        _ => return None,
+    })
+}
+
+const REPEATED_MAX: usize = 4096;
