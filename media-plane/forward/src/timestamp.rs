@@ -16,6 +16,8 @@ pub struct Timeline {
     source: Ssrc,
     /// The source's last sender report.
     reference: Option<Reference>,
+    /// A moment on the publisher's wall clock and on ours. Kept over switches, so that their errors don't add up.
+    origin: Option<(NtpTime, u32)>,
     /// The highest timestamp that was sent, and when it first was.
     sent: u32,
     sent_at: Instant,
@@ -29,6 +31,8 @@ pub struct Alignment {
     pub timestamp: u32,
     /// By how much it really lies before that.
     pub behind: Duration,
+    /// The publisher's clocks agree with the time that passed.
+    pub is_told: bool,
 }
 
 impl Timeline {
@@ -39,7 +43,8 @@ impl Timeline {
             clock_rate,
             lag: 0,
             source: first.source,
-            reference: first.reference,
+            reference: None,
+            origin: None,
             sent: first.timestamp,
             sent_at: now,
             reported: None,
@@ -50,7 +55,10 @@ impl Timeline {
     pub fn switch(&mut self, first: &Facts, alignment: &Alignment) {
         self.lag = first.timestamp.wrapping_sub(alignment.timestamp);
         self.source = first.source;
-        self.reference = first.reference;
+        self.reference = None;
+        if !alignment.is_told {
+            self.origin = None;
+        }
     }
 
     /// Takes note of what was sent.
@@ -59,7 +67,10 @@ impl Timeline {
             self.sent = outgoing;
             self.sent_at = now;
         }
-        self.reference = facts.reference.or(self.reference);
+        if let Some(reference) = facts.reference {
+            self.reference = Some(reference);
+            self.origin.get_or_insert((reference.ntp, reference.rtp.wrapping_sub(self.lag)));
+        }
     }
 
     /// What a sender report says at `now`: the publisher's wall clock as its own reports have it, on our timestamps.
@@ -98,19 +109,20 @@ impl Timeline {
         } else {
             self.by_reports(first)
         };
-        let timestamp = told.filter(|&told| distance(told, expected) <= tolerance).unwrap_or(expected);
+        let believed = told.filter(|&told| distance(told, expected) <= tolerance);
+        let (timestamp, is_told) = (believed.unwrap_or(expected), believed.is_some());
         if is_after(timestamp, self.sent) {
-            return Alignment { timestamp, behind: Duration::ZERO };
+            return Alignment { timestamp, behind: Duration::ZERO, is_told };
         }
         let behind = u64::from(self.sent.wrapping_sub(timestamp)) * NANOS / u64::from(self.clock_rate.max(1));
-        Alignment { timestamp: self.sent.wrapping_add(1), behind: Duration::from_nanos(behind) }
+        Alignment { timestamp: self.sent.wrapping_add(1), behind: Duration::from_nanos(behind), is_told }
     }
 
-    /// `first` on the current source's clock, and so on ours: the reports say what both clocks showed at one moment.
+    /// `first` on our clock: its source's report says what the publisher's clock showed then, and that one we have.
     fn by_reports(&self, first: &Facts) -> Option<u32> {
-        let (ours, theirs) = (self.reference?, first.reference?);
+        let ((ntp, ours), theirs) = (self.origin?, first.reference?);
         // 32.32 fixed-point seconds, positive if their report is the later one.
-        let apart = i128::from(theirs.ntp.0.wrapping_sub(ours.ntp.0).cast_signed());
+        let apart = i128::from(theirs.ntp.0.wrapping_sub(ntp.0).cast_signed());
         let ticks_apart = (apart * i128::from(self.clock_rate)) >> 32;
         #[expect(
             clippy::cast_possible_truncation,
@@ -118,9 +130,7 @@ impl Timeline {
             reason = "modulo 2^32 is the point"
         )]
         let ticks_apart = ticks_apart as u32;
-        let on_our_clock =
-            ours.rtp.wrapping_add(ticks_apart).wrapping_add(first.timestamp.wrapping_sub(theirs.rtp));
-        Some(self.outgoing(on_our_clock))
+        Some(ours.wrapping_add(ticks_apart).wrapping_add(first.timestamp.wrapping_sub(theirs.rtp)))
     }
 }
 

@@ -1,0 +1,213 @@
+//! The reference: slow, with the truth about picture numbers, and each rule as it is written down.
+//!
+//! It keeps the three caches of the specification; that one value can stand for two of them is shown by being equal.
+
+use std::collections::BTreeSet;
+
+use crate::camera::Packet;
+
+const MISSING_MAX: usize = 50;
+const DROPPED_MAX: usize = 20;
+
+/// The numbers of a copy: sequence number, picture id, TL0PICIDX, KEYIDX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) sequence: u64,
+    pub(crate) picture: Option<(u16, u8, u8)>,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    target: Option<u8>,
+    temporal_wanted: u8,
+    temporal: u8,
+    current: Option<u8>,
+    // Sequence numbers: those of the source that came or were closed up, and how the first one went out.
+    first: u64,
+    first_outgoing: u64,
+    due: u64,
+    came: BTreeSet<u64>,
+    closed: BTreeSet<u64>,
+    outgoing_next: Option<u64>,
+    // Pictures.
+    lag: i64,
+    sent: Option<i64>,
+    highest: i64,
+    missing: Vec<(i64, i64)>,
+    dropped: Vec<i64>,
+    exempt: Vec<i64>,
+    gap_is_pending: bool,
+    tl0: Index,
+    key: Index,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Index {
+    lag: u8,
+    sent: Option<u8>,
+}
+
+impl Model {
+    pub(crate) fn set_target(&mut self, layer: Option<u8>, temporal: u8) {
+        self.target = layer;
+        self.temporal_wanted = temporal;
+        if layer.is_none() {
+            self.current = None;
+        }
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.current = None;
+    }
+
+    pub(crate) fn forward(&mut self, packet: &Packet) -> Option<Numbers> {
+        let facts = &packet.facts;
+        if self.current != Some(facts.layer) {
+            let target = self.target?;
+            let may = facts.layer == target
+                || facts.layer < target && self.current.is_none_or(|current| current > target);
+            if !facts.key_frame || facts.out_of_order || !may {
+                return None;
+            }
+            self.switch(packet);
+        }
+        let sequence = facts.sequence.0;
+        if self.came.contains(&sequence) || self.closed.contains(&sequence) || sequence < self.first {
+            return None;
+        }
+        if sequence < self.due { self.forward_late(packet) } else { self.forward_in_order(packet) }
+    }
+
+    fn switch(&mut self, packet: &Packet) {
+        self.current = Some(packet.facts.layer);
+        let sequence = packet.facts.sequence.0;
+        self.first = sequence;
+        self.first_outgoing = self.outgoing_next.unwrap_or(sequence % 0x8000);
+        self.due = sequence;
+        self.came.clear();
+        self.closed.clear();
+        let descriptor = packet.facts.vp8.unwrap();
+        let id = i64::from(descriptor.picture_id.unwrap().value());
+        // The truth never wraps; what goes out first is the id as it stands in the packet.
+        self.lag = packet.picture - self.sent.map_or(id, |sent| sent + 1);
+        self.highest = packet.picture - 1;
+        for (index, incoming) in
+            [(&mut self.tl0, descriptor.tl0_picture_index), (&mut self.key, descriptor.key_index)]
+        {
+            index.lag = index.sent.map_or(0, |sent| incoming.unwrap().wrapping_sub(sent).wrapping_sub(1));
+        }
+        self.missing.clear();
+        self.dropped.clear();
+        self.exempt.clear();
+        self.gap_is_pending = false;
+    }
+
+    fn outgoing(&self, sequence: u64) -> u64 {
+        self.first_outgoing + (sequence - self.first)
+            - u64::try_from(self.closed.range(..sequence).count()).unwrap()
+    }
+
+    fn forward_late(&mut self, packet: &Packet) -> Option<Numbers> {
+        let picture = if packet.is_padding() {
+            None
+        } else {
+            let &(_, lag) = self.missing.iter().find(|(picture, _)| *picture == packet.picture)?;
+            Some(self.picture(packet, lag))
+        };
+        self.came.insert(packet.facts.sequence.0);
+        Some(Numbers { sequence: self.outgoing(packet.facts.sequence.0), picture })
+    }
+
+    fn forward_in_order(&mut self, packet: &Packet) -> Option<Numbers> {
+        let sequence = packet.facts.sequence.0;
+        let is_gap = sequence > self.due;
+        let closes_from = self.due;
+        self.due = sequence + 1;
+        if packet.is_padding() {
+            if !is_gap {
+                self.closed.insert(sequence);
+                return None;
+            }
+            self.gap_is_pending = true;
+            return Some(self.send(packet, None));
+        }
+
+        let is_gap = std::mem::take(&mut self.gap_is_pending) || is_gap;
+        self.raise_temporal(packet);
+        let is_above = packet.temporal > self.temporal;
+        if packet.facts.marker {
+            self.temporal = self.temporal.min(self.temporal_wanted);
+        }
+        let highest = std::mem::replace(&mut self.highest, packet.picture);
+        if is_gap {
+            if self.dropped.contains(&packet.picture) {
+                self.closed.extend(closes_from..=sequence);
+                return None;
+            }
+            for picture in highest..=packet.picture {
+                if !self.dropped.contains(&picture) {
+                    self.note_missing(picture);
+                }
+            }
+            if is_above {
+                push(&mut self.exempt, packet.picture);
+            }
+        } else if is_above && !self.exempt.contains(&packet.picture) {
+            if packet.picture != highest {
+                push(&mut self.dropped, packet.picture);
+                self.lag += 1;
+            }
+            self.closed.insert(sequence);
+            return None;
+        }
+        let picture = self.picture(packet, self.lag);
+        self.sent = Some(packet.picture - self.lag);
+        (self.tl0.sent, self.key.sent) = (Some(picture.1), Some(picture.2));
+        Some(self.send(packet, Some(picture)))
+    }
+
+    fn send(&mut self, packet: &Packet, picture: Option<(u16, u8, u8)>) -> Numbers {
+        let sequence = self.outgoing(packet.facts.sequence.0);
+        self.came.insert(packet.facts.sequence.0);
+        self.outgoing_next = Some(sequence + 1);
+        Numbers { sequence, picture }
+    }
+
+    fn raise_temporal(&mut self, packet: &Packet) {
+        let descriptor = packet.facts.vp8.unwrap();
+        let syncs = descriptor.temporal.unwrap().sync && descriptor.start_of_picture();
+        if descriptor.key_frame {
+            self.temporal = self.temporal_wanted;
+        } else if self.temporal < self.temporal_wanted && packet.temporal == self.temporal + 1 && syncs {
+            self.temporal += 1;
+        }
+    }
+
+    fn note_missing(&mut self, picture: i64) {
+        match self.missing.iter_mut().find(|(noted, _)| *noted == picture) {
+            Some((_, lag)) => *lag = self.lag,
+            None => self.missing.push((picture, self.lag)),
+        }
+        if self.missing.len() > MISSING_MAX {
+            self.missing.remove(0);
+        }
+    }
+
+    fn picture(&self, packet: &Packet, lag: i64) -> (u16, u8, u8) {
+        let descriptor = packet.facts.vp8.unwrap();
+        (
+            u16::try_from((packet.picture - lag).rem_euclid(0x8000)).unwrap(),
+            descriptor.tl0_picture_index.unwrap().wrapping_sub(self.tl0.lag),
+            descriptor.key_index.unwrap().wrapping_sub(self.key.lag) % 32,
+        )
+    }
+}
+
+fn push(pictures: &mut Vec<i64>, picture: i64) {
+    if !pictures.contains(&picture) {
+        pictures.push(picture);
+    }
+    if pictures.len() > DROPPED_MAX {
+        pictures.remove(0);
+    }
+}
