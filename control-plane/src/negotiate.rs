@@ -10,3 +10,14 @@ pub mod outcome;
 pub mod session;
 pub mod setup;
 pub mod track;
+
+mod answer;
+mod describe;
+mod extension;
+mod matching;
+mod offer;
+mod payload;
+mod receive;
+mod section;
+mod sending;
+mod transport;

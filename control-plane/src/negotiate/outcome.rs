@@ -35,6 +35,8 @@ pub struct Offered {
 /// Our offer was answered by the client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Negotiated {
+    /// Of every track that the client takes.
+    pub mid_to_track_id: HashMap<String, String>,
     pub sent: Vec<SentSection>,
     pub unsupported: Vec<u64>,
     pub peer: PeerDescription,

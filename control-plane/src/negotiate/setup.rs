@@ -17,12 +17,51 @@ pub struct Setup {
     pub enabled_codecs: EnabledCodecs,
 }
 
+impl Setup {
+    /// The values of `a=candidate` lines (RFC 8839 §5.1), as `trickle` has them too. RTCP is multiplexed: there is
+    /// one component.
+    #[must_use]
+    pub fn candidate_lines(&self, ufrag: &str) -> Vec<String> {
+        let numbered = (0_u32..).zip(&self.candidates);
+        numbered.map(|(index, candidate)| candidate.line(index, ufrag)).collect()
+    }
+}
+
 /// A host candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub address: IpAddr,
     pub port: u16,
     pub protocol: Protocol,
+}
+
+impl Candidate {
+    fn line(&self, index: u32, ufrag: &str) -> String {
+        let Self { address, port, .. } = self;
+        let foundation = index + 1;
+        let priority = self.priority(index);
+        match self.protocol {
+            Protocol::Udp => {
+                format!("{foundation} 1 udp {priority} {address} {port} typ host ufrag {ufrag}")
+            }
+            Protocol::Tcp => {
+                format!(
+                    "{foundation} 1 tcp {priority} {address} {port} typ host tcptype passive ufrag {ufrag}"
+                )
+            }
+        }
+    }
+
+    /// RFC 8445 §5.1.2.1, with LiveKit's preferences: UDP first (126, the recommended one of host candidates), then
+    /// TCP (99, with the direction preference of a passive one in the local preference, RFC 6544 §4.2).
+    fn priority(&self, index: u32) -> u32 {
+        const COMPONENT: u32 = 256 - 1;
+        let (of_type, local_max) = match self.protocol {
+            Protocol::Udp => (126, 0xffff),
+            Protocol::Tcp => (99, 0x9fff),
+        };
+        (of_type << 24) | (u32::saturating_sub(local_max, index) << 8) | COMPONENT
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

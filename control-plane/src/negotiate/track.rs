@@ -35,6 +35,8 @@ pub struct SendTrack {
     pub ssrc: u32,
     /// 0: never negotiate RTX for it.
     pub rtx_ssrc: u32,
+    /// A stereo publication.
+    pub stereo: bool,
     /// What the publication carries, preferred first, in the publisher's payload types.
     pub codecs: Vec<PublishedCodec>,
 }

@@ -1,0 +1,141 @@
+//! Sections on which we send: which subscription goes where, and in which payload types.
+
+use proto::media::v1 as proto;
+use sdp::attribute::{Msid, SourceAttribute, SourceGroup};
+use sdp::section::MediaSection;
+
+use crate::negotiate::codec::{Codec, Kind, PublishedCodec};
+use crate::negotiate::outcome::SentSection;
+use crate::negotiate::payload;
+use crate::negotiate::section::{Section, Sending};
+use crate::negotiate::track::SendTrack;
+
+/// Takes subscriptions that ended off their sections.
+pub(super) fn release(sections: &mut [Section], sends: &[SendTrack]) {
+    for section in sections {
+        let Some(subscription) = section.carries() else { continue };
+        let kept = sends.iter().any(|send| send.subscription == subscription && section.is_for(send.kind));
+        if section.rejected {
+            section.sending = Sending::Free;
+        } else if !kept {
+            section.sending = Sending::Resting;
+        }
+    }
+}
+
+/// The client has been through a negotiation without anything on these sections.
+pub(super) fn wake(sections: &mut [Section]) {
+    for section in sections {
+        if section.sending == Sending::Resting {
+            section.sending = Sending::Free;
+        }
+    }
+}
+
+/// The subscriptions that no section carries yet.
+pub(super) fn waiting<'a>(sections: &[Section], sends: &'a [SendTrack]) -> Vec<&'a SendTrack> {
+    let carried: std::collections::HashSet<u64> = sections.iter().filter_map(Section::carries).collect();
+    sends.iter().filter(|send| !carried.contains(&send.subscription)).collect()
+}
+
+pub(super) fn find(sends: &[SendTrack], subscription: u64) -> Option<&SendTrack> {
+    sends.iter().find(|send| send.subscription == subscription)
+}
+
+/// How a track's payload types become a client's. `theirs` is what the client takes, in its payload types.
+pub(super) fn map(send: &SendTrack, theirs: &[PublishedCodec]) -> Vec<proto::PayloadMapping> {
+    let mapped = send.codecs.iter().filter_map(|ours| {
+        let best = best_fit(ours, theirs)?;
+        if ours.codec == Codec::Red && !opus_is_alike(send, theirs) {
+            return None;
+        }
+        let rtx = best.rtx_payload_type.filter(|_| send.rtx_ssrc != 0);
+        Some(proto::PayloadMapping {
+            from: ours.payload_type.into(),
+            to: best.payload_type.into(),
+            rtx: rtx.map(u32::from),
+        })
+    });
+    mapped.collect()
+}
+
+fn best_fit<'a>(ours: &PublishedCodec, theirs: &'a [PublishedCodec]) -> Option<&'a PublishedCodec> {
+    let same_codec = theirs.iter().filter(|theirs| theirs.codec == ours.codec);
+    let fitting = same_codec.filter_map(|theirs| Some((payload::fit(ours, &theirs.parameters)?, theirs)));
+    fitting.min_by_key(|(fit, _)| *fit).map(|(_, theirs)| theirs)
+}
+
+/// Blocks within RED name the payload type of Opus, and nobody rewrites them.
+fn opus_is_alike(send: &SendTrack, theirs: &[PublishedCodec]) -> bool {
+    let opus = |codecs: &[PublishedCodec]| {
+        codecs.iter().find(|codec| codec.codec == Codec::Opus).map(|opus| opus.payload_type)
+    };
+    opus(&send.codecs) == opus(theirs)
+}
+
+/// Whether the client can take any payload of a track.
+pub(super) fn is_supported(send: &SendTrack, theirs: &[PublishedCodec]) -> bool {
+    !map(send, theirs).is_empty()
+}
+
+pub(super) fn sent_section(mid: &str, send: &SendTrack, theirs: &[PublishedCodec]) -> SentSection {
+    let payloads = map(send, theirs);
+    let red = send.codecs.iter().find(|codec| codec.codec == Codec::Red);
+    let red_mapped =
+        red.is_none_or(|red| payloads.iter().any(|payload| payload.from == u32::from(red.payload_type)));
+    SentSection {
+        mid: mid.to_owned(),
+        subscription: send.subscription,
+        track_sid: send.track_sid.clone(),
+        rtx: payloads.iter().any(|payload| payload.rtx.is_some()),
+        payloads,
+        red_unsupported: !red_mapped,
+    }
+}
+
+/// Puts what a track is carried by first: a client that asks which codec comes reads the first one.
+pub(super) fn in_order_of_track(mut theirs: Vec<PublishedCodec>, send: &SendTrack) -> Vec<PublishedCodec> {
+    if send.kind == Kind::Audio {
+        return theirs; // Opus stays before RED
+    }
+    let mapped: Vec<u32> = map(send, &theirs).iter().map(|payload| payload.to).collect();
+    theirs.sort_by_key(|codec| {
+        let place = mapped.iter().position(|to| *to == u32::from(codec.payload_type));
+        place.unwrap_or(mapped.len())
+    });
+    theirs
+}
+
+/// Feedback that clients may send us on what they receive, if both sides know it. Nothing of bandwidth: there is no
+/// estimator of the downlink yet.
+pub(super) const fn feedback(codec: Codec) -> &'static [&'static str] {
+    match (codec, codec.kind()) {
+        (Codec::Red, _) => &[],
+        (_, Kind::Audio) => &["nack"],
+        (_, Kind::Video) => &["ccm fir", "nack", "nack pli"],
+    }
+}
+
+/// The stream and its sources, as LiveKit writes them: old clients read `mslabel` and `label`.
+pub(super) fn describe_sources(section: &mut MediaSection, send: &SendTrack, rtx: bool) {
+    let stream = send.stream();
+    let mut ssrcs = vec![send.ssrc];
+    if rtx {
+        ssrcs.push(send.rtx_ssrc);
+        section.source_groups.push(SourceGroup { semantics: "FID".to_owned(), ssrcs: ssrcs.clone() });
+    }
+    for ssrc in ssrcs {
+        let attributes = [
+            ("cname", stream.clone()),
+            ("msid", format!("{stream} {}", send.track_sid)),
+            ("mslabel", stream.clone()),
+            ("label", send.track_sid.clone()),
+        ];
+        section.source_attributes.extend(attributes.map(|(name, value)| SourceAttribute {
+            ssrc,
+            name: name.to_owned(),
+            value: Some(value),
+        }));
+    }
+    section.msids.push(Msid { stream, track: send.track_sid.clone() });
+}
