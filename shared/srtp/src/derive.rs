@@ -35,7 +35,7 @@ impl SessionKeys {
     }
 
     fn derive_with(
-        function: &(impl BlockCipherEncrypt + BlockSizeUser<BlockSize = BlockSize>),
+        function: &impl BlockCipherEncrypt<BlockSize = BlockSize>,
         profile: Profile,
         master: &Master,
         protocol: Protocol,
@@ -60,7 +60,7 @@ impl SessionKeys {
 /// RFC 3711 §4.3.3: the key stream that begins at (salt XOR label << 48) << 16. Keys are never derived anew, so that
 /// the index divided by the derivation rate is zero. A shorter salt is followed by zeros (RFC 7714 §11).
 fn fill(
-    function: &(impl BlockCipherEncrypt + BlockSizeUser<BlockSize = BlockSize>),
+    function: &impl BlockCipherEncrypt<BlockSize = BlockSize>,
     salt: &[u8; 14],
     label: u8,
     out: &mut [u8],

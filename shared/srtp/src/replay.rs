@@ -51,9 +51,7 @@ impl<const WORDS: usize> Window<WORDS> {
     }
 
     const fn word(index: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "below WORDS")]
-        let word = (index / 64 % WORDS as u64) as usize;
-        word
+        (index / 64 % WORDS as u64) as usize
     }
 
     const fn bit(index: u64) -> u64 {

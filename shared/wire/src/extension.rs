@@ -53,7 +53,6 @@ impl AbsSendTime {
     #[must_use]
     pub const fn from_ntp(time: NtpTime) -> Self {
         // 6 bits of the seconds and 18 of the fraction are bits 37 to 14 of the NTP time.
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
         Self((time.0 >> 14 & 0x00ff_ffff) as u32)
     }
 

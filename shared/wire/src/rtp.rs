@@ -298,3 +298,158 @@ impl<'a> Patch<'a> {
 
 const ONE_BYTE_PROFILE: u16 = 0xbede;
 const TWO_BYTE_PROFILE: u16 = 0x1000;
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    const FIELDS: Fields = Fields {
+        marker: true,
+        payload_type: PayloadType(96),
+        sequence: Seq16(0xabcd),
+        timestamp: 0x0102_0304,
+        ssrc: Ssrc(0x0506_0708),
+        padding: false,
+    };
+
+    #[test]
+    fn fixed_header_is_read() {
+        let packet = [0xa0, 0xe0, 0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1];
+        let header = Header::parse(&packet).unwrap();
+        assert!(header.marker() && header.has_padding());
+        assert_eq!(header.payload_type(), PayloadType(96));
+        assert_eq!(header.sequence(), Seq16(0xabcd));
+        assert_eq!(header.timestamp(), 0x0102_0304);
+        assert_eq!(header.ssrc(), Ssrc(0x0506_0708));
+        assert_eq!(header.header_len(), 12);
+        assert_eq!(header.extensions().count(), 0);
+    }
+
+    #[test]
+    fn lengths_beyond_the_packet_are_malformed() {
+        let with = |first: u8, tail: &[u8]| {
+            let mut packet = [0; 12].to_vec();
+            packet[0] = first;
+            packet.extend_from_slice(tail);
+            Header::parse(&packet).map(|header| header.header_len())
+        };
+        for (name, first, tail, expected) in [
+            ("no extension", 0x80, &[][..], Ok(12)),
+            ("version 1", 0x40, &[], Err(Malformed::Version)),
+            ("two contributing sources", 0x82, &[0; 8], Ok(20)),
+            ("the second cut off", 0x82, &[0; 7], Err(Malformed::ContributingSources)),
+            ("extension without its header", 0x90, &[0xbe, 0xde, 0], Err(Malformed::Extension)),
+            ("empty extension", 0x90, &[0xbe, 0xde, 0, 0], Ok(16)),
+            ("one word of extension", 0x90, &[0xbe, 0xde, 0, 1, 0, 0, 0, 0, 0xff], Ok(20)),
+            ("the word cut off", 0x90, &[0xbe, 0xde, 0, 1, 0, 0, 0], Err(Malformed::Extension)),
+            ("as long as a length can say", 0x90, &[0xbe, 0xde, 0xff, 0xff], Err(Malformed::Extension)),
+        ] {
+            assert_eq!(with(first, tail), expected, "{name}");
+        }
+        assert_eq!(Header::parse(&[0x80; 11]).map(|_| ()), Err(Malformed::Short));
+    }
+
+    #[test]
+    fn extension_elements_are_read_in_both_forms() {
+        let elements = |profile: u16, bytes: &[u8]| {
+            Extensions::new(profile, bytes).map(|it| (it.id, it.data.to_vec())).collect::<Vec<_>>()
+        };
+        for (name, profile, bytes, expected) in [
+            ("one byte", 0xbede, &[0x10, 7, 0x21, 8, 9][..], &[(1, &[7][..]), (2, &[8, 9])][..]),
+            ("padding between", 0xbede, &[0x10, 7, 0, 0, 0x20, 8], &[(1, &[7]), (2, &[8])]),
+            ("id 15 ends", 0xbede, &[0x10, 7, 0xf0, 0, 0x20, 8], &[(1, &[7])]),
+            ("id 0 with a length ends", 0xbede, &[0x10, 7, 0x01, 0, 0, 0x20, 8], &[(1, &[7])]),
+            ("cut off", 0xbede, &[0x10, 7, 0x23, 8], &[(1, &[7])]),
+            (
+                "two bytes",
+                0x1000,
+                &[1, 1, 7, 0, 0, 15, 0, 200, 2, 8, 9],
+                &[(1, &[7]), (15, &[]), (200, &[8, 9])],
+            ),
+            ("application bits", 0x100f, &[1, 1, 7], &[(1, &[7])]),
+            ("two bytes cut off", 0x1000, &[1], &[]),
+            ("another profile", 0x1234, &[0x10, 7], &[]),
+        ] {
+            let expected: Vec<_> = expected.iter().map(|(id, data)| (*id, data.to_vec())).collect();
+            assert_eq!(elements(profile, bytes), expected, "{name}");
+        }
+        assert_eq!(elements(0xbede, &[0x10; 80]).len(), EXTENSIONS_MAX, "no more than the limit");
+    }
+
+    #[test]
+    fn padding_is_stripped_or_refused() {
+        for (name, payload, padded, expected) in [
+            ("not padded", &[1, 2, 9][..], false, Ok(&[1, 2, 9][..])),
+            ("two bytes", &[1, 0, 2], true, Ok(&[1])),
+            ("nothing else", &[0, 2], true, Ok(&[])),
+            ("more than there is", &[0, 3], true, Err(Malformed::Padding)),
+            ("none counted", &[1, 0], true, Err(Malformed::Padding)),
+            ("empty", &[], true, Err(Malformed::Padding)),
+        ] {
+            assert_eq!(without_padding(payload, padded), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn form_follows_the_elements() {
+        let mut out = [0; 300];
+        for (name, extensions, expected) in [
+            ("small", &[(1, &[7][..]), (14, &[1; 16])][..], Ok((0xbede, 16 + 20))),
+            ("high id", &[(15, &[7])], Ok((0x1000, 16 + 4))),
+            ("long element", &[(1, &[7; 17])], Ok((0x1000, 16 + 20))),
+            ("empty element", &[(1, &[])], Ok((0x1000, 16 + 4))),
+            ("id 0", &[(0, &[7])], Err(WriteError::Extension)),
+            ("element too long", &[(1, &[7; 256])], Err(WriteError::Extension)),
+            ("too many", &[(1, &[7][..]); 17], Err(WriteError::Extension)),
+        ] {
+            let written = write_header(&mut out, &FIELDS, extensions)
+                .map(|len| (u16::from_be_bytes([out[12], out[13]]), len));
+            assert_eq!(written, expected, "{name}");
+        }
+        assert_eq!(write_header(&mut out[..11], &FIELDS, &[]), Err(WriteError::NoRoom));
+        assert_eq!(write_header(&mut out[..19], &FIELDS, &[(1, &[7])]), Err(WriteError::NoRoom));
+    }
+
+    #[test]
+    fn patches_change_what_they_say_and_nothing_else() {
+        let mut packet = [0; 14];
+        let len = write_header(&mut packet, &FIELDS, &[]).unwrap();
+        packet[len..].copy_from_slice(&[9, 9]);
+        let mut patch = Patch::new(&mut packet).unwrap();
+        patch.set_marker(false);
+        patch.set_payload_type(PayloadType(127));
+        patch.set_sequence(Seq16(1));
+        patch.set_timestamp(2);
+        patch.set_ssrc(Ssrc(3));
+        assert_eq!(packet, [0x80, 127, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 9, 9]);
+        assert!(Patch::new(&mut [0; 11]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn header_is_read_as_written(
+            marker: bool, padding: bool, payload_type in 0_u8..128, sequence: u16, timestamp: u32, ssrc: u32,
+            extensions in proptest::collection::vec((1_u8.., proptest::collection::vec(any::<u8>(), 0..20)), 0..=16),
+        ) {
+            let fields = Fields {
+                marker, padding, timestamp,
+                payload_type: PayloadType(payload_type), sequence: Seq16(sequence), ssrc: Ssrc(ssrc),
+            };
+            let elements: Vec<_> = extensions.iter().map(|(id, data)| (*id, data.as_slice())).collect();
+            let mut out = [0xff; 600];
+            let len = write_header(&mut out, &fields, &elements).unwrap();
+            prop_assert_eq!(len % 4, 0);
+            let header = Header::parse(&out[..len]).unwrap();
+            prop_assert_eq!(header.header_len(), len);
+            let read = Fields {
+                marker: header.marker(), padding: header.has_padding(), timestamp: header.timestamp(),
+                payload_type: header.payload_type(), sequence: header.sequence(), ssrc: header.ssrc(),
+            };
+            prop_assert_eq!(read, fields);
+            prop_assert!(header.extensions().map(|it| (it.id, it.data)).eq(elements));
+        }
+    }
+}

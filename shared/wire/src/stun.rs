@@ -258,6 +258,7 @@ fn address_mask(Transaction(id): Transaction) -> u128 {
 }
 
 /// Of the reflected polynomial 0xedb88320.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const CRC_TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut index = 0;
@@ -295,3 +296,6 @@ const USE_CANDIDATE: u16 = 0x0025;
 const FINGERPRINT: u16 = 0x8028;
 const ICE_CONTROLLED: u16 = 0x8029;
 const ICE_CONTROLLING: u16 = 0x802a;
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,122 @@ const HAS_TEMPORAL: u8 = 0x20;
 const HAS_KEY_INDEX: u8 = 0x10;
 const SYNC: u8 = 0x20;
 const INTER_FRAME: u8 = 0x01;
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    const PLAIN: Descriptor = Descriptor {
+        len: 1,
+        non_reference: false,
+        start_of_partition: false,
+        partition: 0,
+        picture_id: None,
+        tl0_picture_index: None,
+        temporal: None,
+        key_index: None,
+        key_frame: false,
+        dimensions: None,
+    };
+
+    #[test]
+    fn descriptors_are_read_field_by_field() {
+        let start = Descriptor { start_of_partition: true, ..PLAIN };
+        let temporal = Some(Temporal { id: 2, sync: true });
+        for (name, payload, expected) in [
+            ("nothing set", &[0x00, 0xff][..], PLAIN),
+            ("later partition", &[0x23, 0xff], Descriptor { non_reference: true, partition: 3, ..PLAIN }),
+            ("start of an inter frame", &[0x10, 0x01], start),
+            ("start of a key frame", &[0x10, 0x00], Descriptor { key_frame: true, ..start }),
+            ("even byte at a later partition", &[0x11, 0x00], Descriptor { partition: 1, ..start }),
+            ("even byte within a partition", &[0x00, 0x00], PLAIN),
+            (
+                "key frame with its size",
+                &[0x10, 0x10, 2, 0, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x81, 0xff],
+                Descriptor { key_frame: true, dimensions: Some((640, 360)), ..start },
+            ),
+            (
+                "key frame without the start code",
+                &[0x10, 0x10, 2, 0, 0x9d, 0x01, 0x2b, 0x80, 0x02, 0x68, 0x01],
+                Descriptor { key_frame: true, ..start },
+            ),
+            (
+                "7-bit picture id",
+                &[0x80, 0x80, 0x7f, 0xff],
+                Descriptor { len: 3, picture_id: Some(PictureId::Seven(127)), ..PLAIN },
+            ),
+            (
+                "everything",
+                &[0x80, 0xf0, 0xb4, 0x9b, 233, 0xa0 | 23, 0xff],
+                Descriptor {
+                    len: 6,
+                    picture_id: Some(PictureId::Fifteen(13467)),
+                    tl0_picture_index: Some(233),
+                    temporal,
+                    key_index: Some(23),
+                    ..PLAIN
+                },
+            ),
+            ("extended without a field", &[0x80, 0x00, 0xff], Descriptor { len: 2, ..PLAIN }),
+            ("temporal alone", &[0x80, 0x20, 0xbf, 0xff], Descriptor { len: 3, temporal, ..PLAIN }),
+            (
+                "key index alone",
+                &[0x80, 0x10, 0xff, 0xff],
+                Descriptor { len: 3, key_index: Some(31), ..PLAIN },
+            ),
+        ] {
+            assert_eq!(Descriptor::parse(payload), Ok(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn malformed_descriptors_are_refused() {
+        for (name, payload, expected) in [
+            ("nothing", &[][..], Malformed::Short),
+            ("no picture", &[0x10], Malformed::Short),
+            ("no extension byte", &[0x80], Malformed::Short),
+            ("no picture id", &[0x80, 0x80], Malformed::Short),
+            ("half a picture id", &[0x80, 0x80, 0x80], Malformed::Short),
+            ("picture id and no picture", &[0x80, 0x80, 0x80, 1], Malformed::Short),
+            ("no TL0PICIDX", &[0x80, 0x60], Malformed::Short),
+            ("no temporal layer", &[0x80, 0x20], Malformed::Short),
+            ("TL0PICIDX without temporal layer", &[0x80, 0x40, 1, 1], Malformed::LayerWithoutTemporal),
+        ] {
+            assert_eq!(Descriptor::parse(payload), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn rewritten_picture_id_takes_its_shortest_form() {
+        let payload = [0x90, 0xf0, 0x80, 0x7f, 1, 0xa0, 0x01];
+        let mut descriptor = Descriptor::parse(&payload).unwrap();
+        for (name, value, expected) in [
+            ("below 128", 127, &[0x90, 0xf0, 0x7f, 1, 0xa0][..]),
+            ("from 128 on", 128, &[0x90, 0xf0, 0x80, 0x80, 1, 0xa0]),
+            ("beyond 15 bits", 0x8001, &[0x90, 0xf0, 0x01, 1, 0xa0]),
+        ] {
+            descriptor.picture_id = Some(PictureId::shortest(value));
+            let mut out = [0; 8];
+            let len = descriptor.write(&mut out).unwrap();
+            assert_eq!(&out[..len], expected, "{name}");
+            assert!(len <= DESCRIPTOR_LEN_MAX, "{name}");
+        }
+        assert_eq!(descriptor.write(&mut [0; 4]), Err(NoRoom));
+    }
+
+    proptest! {
+        #[test]
+        fn descriptor_is_written_as_it_was_read(payload: [u8; 12]) {
+            // Reserved bits are written as zero; a bit that only an absent field would use is not kept.
+            if let Ok(descriptor) = Descriptor::parse(&payload) {
+                let mut rewritten = [0; DESCRIPTOR_LEN_MAX];
+                let len = descriptor.write(&mut rewritten).unwrap();
+                let again: Vec<u8> = rewritten[..len].iter().chain(&payload[descriptor.len..]).copied().collect();
+                prop_assert_eq!(Descriptor::parse(&again), Ok(Descriptor { len, ..descriptor }));
+            }
+        }
+    }
+}
