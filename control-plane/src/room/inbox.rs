@@ -1,0 +1,34 @@
+//! What a room's actor is told: by its participants' connections, and by the registry.
+
+use livekit_protocol::{DisconnectReason, signal_request};
+use tokio::sync::oneshot;
+
+use crate::room::effect::ConnectionId;
+use crate::room::join::{Join, JoinError, Joined};
+
+#[derive(Debug)]
+pub enum Letter {
+    /// A reply that is dropped means that the room closed meanwhile: join again.
+    Join {
+        join: Box<Join>,
+        reply: oneshot::Sender<Result<Joined, JoinError>>,
+    },
+    /// The last reliable packet that arrived from the client which is about to resume.
+    DataProgress {
+        connection: ConnectionId,
+        last_sequence: u32,
+    },
+    Signal {
+        connection: ConnectionId,
+        message: Box<signal_request::Message>,
+    },
+    Disconnected {
+        connection: ConnectionId,
+    },
+    Close {
+        reason: DisconnectReason,
+    },
+}
+
+/// Letters that may wait for one room; more means that its actor does not keep up.
+pub const WAITING_MAX: usize = 4_096;

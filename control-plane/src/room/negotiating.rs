@@ -1,0 +1,150 @@
+//! Descriptions of the client: its offers are answered, its answers taken; what they say becomes resources.
+
+use livekit_protocol::{
+    DisconnectReason, SessionDescription, SignalTarget, SubscriptionError, SubscriptionResponse,
+    leave_request, signal_response,
+};
+
+use crate::negotiate::error::NegotiationError;
+use crate::negotiate::outcome::{Answered, SentSection};
+use crate::negotiate::track::AnnouncedTrack;
+use crate::room::effect::Refused;
+use crate::room::names::ParticipantSid;
+use crate::room::participant::Participant;
+use crate::room::state::Room;
+use crate::room::subscription::Stage;
+use crate::room::turn::Turn;
+use crate::room::{leaving, offering, publishing};
+
+/// An offer for the publisher's peer connection, or for the only one.
+pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescription) {
+    let (now, setup) = (turn.now, &turn.surroundings.setup);
+    let spare = turn.mint.ice_credentials(turn.surroundings.worker);
+    let Some(participant) = turn.participant(who) else { return };
+    let announced = announced(turn.room, participant);
+    let single = participant.single_peer_connection();
+    let sends = if single { offering::sends(turn.room, participant) } else { Vec::new() };
+    let Some(participant) = turn.participant_mut(who) else { return };
+    let peer = &mut participant.publisher;
+    let answered = match peer.session.receive_offer(setup, &offer.sdp, &announced, &sends, &spare) {
+        Ok(answered) => answered,
+        Err(error) => return fail(turn, who, error),
+    };
+    peer.description = answered.peer.clone();
+    peer.description_id = offer.id;
+    peer.negotiated = true;
+    if single {
+        peer.negotiation.settle(now);
+    }
+    let id = peer.id;
+    turn.touch_peer(id);
+    publishing::receive(turn, who, &answered.received);
+    apply_sent(turn, who, &answered.sent, &answered.unsupported);
+    respond(turn, who, offer.id, answered, single);
+}
+
+fn respond(turn: &mut Turn<'_>, who: &ParticipantSid, id: u32, answered: Answered, single: bool) {
+    let answer = SessionDescription {
+        r#type: "answer".to_owned(),
+        sdp: answered.sdp.clone(),
+        id,
+        mid_to_track_id: answered.mid_to_track_id,
+    };
+    turn.send(who, signal_response::Message::Answer(answer));
+    offering::trickle(turn, who, SignalTarget::Publisher, &answered.sdp);
+    tell_unsupported(turn, who, &answered.unsupported);
+    if single {
+        offering::ask_for_missing(turn, who, answered.missing);
+    }
+}
+
+/// The answer to our offer on the subscriber's peer connection.
+pub fn answer(turn: &mut Turn<'_>, who: &ParticipantSid, answer: &SessionDescription) {
+    let now = turn.now;
+    let Some(participant) = turn.participant(who) else { return };
+    let sends = offering::sends(turn.room, participant);
+    let Some(subscriber) = turn.participant_mut(who).and_then(|participant| participant.subscriber.as_mut())
+    else {
+        turn.refuse(Refused::UnexpectedMessage);
+        return;
+    };
+    // To an offer before the last (clients that number their answers say so): ours is still to be answered.
+    if answer.id != 0 && answer.id != subscriber.description_id {
+        turn.refuse(Refused::UnexpectedMessage);
+        return;
+    }
+    let negotiated = match subscriber.session.receive_answer(&answer.sdp, &sends) {
+        Ok(negotiated) => negotiated,
+        Err(NegotiationError::UnexpectedAnswer) => {
+            turn.refuse(Refused::UnexpectedMessage);
+            return;
+        }
+        Err(error) => return fail(turn, who, error),
+    };
+    subscriber.description = negotiated.peer;
+    subscriber.negotiated = true;
+    subscriber.negotiation.settle(now);
+    let id = subscriber.id;
+    turn.touch_peer(id);
+    apply_sent(turn, who, &negotiated.sent, &negotiated.unsupported);
+    tell_unsupported(turn, who, &negotiated.unsupported);
+}
+
+/// What the client will receive from now on.
+fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], unsupported: &[u64]) {
+    let Some(participant) = turn.participant_mut(who) else { return };
+    let mut written = Vec::new();
+    let mut deleted = Vec::new();
+    for subscription in participant.subscriptions.values_mut() {
+        let was_negotiated = subscription.is_negotiated();
+        let section = sent.iter().find(|section| section.subscription == subscription.id);
+        let stage = match section {
+            Some(section) => Stage::Negotiated {
+                mid: section.mid.clone(),
+                payloads: section.payloads.clone(),
+                rtx: section.rtx,
+            },
+            None if unsupported.contains(&subscription.id) => Stage::Unsupported,
+            None => Stage::Wanted,
+        };
+        if subscription.stage == stage {
+            continue;
+        }
+        subscription.stage = stage;
+        if section.is_some() {
+            written.push(subscription.id);
+        } else if was_negotiated {
+            subscription.started = false;
+            deleted.push(subscription.id);
+        }
+    }
+    for id in written {
+        turn.touch_subscription(id);
+    }
+    for id in deleted {
+        turn.pause_subscription(id);
+    }
+}
+
+fn tell_unsupported(turn: &mut Turn<'_>, who: &ParticipantSid, unsupported: &[u64]) {
+    for id in unsupported {
+        let Some((_, track)) = turn.room.directory.subscriptions.get(id) else { continue };
+        let response = SubscriptionResponse {
+            track_sid: track.0.clone(),
+            err: SubscriptionError::SeCodecUnsupported.into(),
+        };
+        turn.send(who, signal_response::Message::SubscriptionResponse(response));
+    }
+}
+
+/// Without a common description there is nothing to go on with: the client starts over.
+fn fail(turn: &mut Turn<'_>, who: &ParticipantSid, error: NegotiationError) {
+    tracing::info!(participant = %who, %error, "description refused");
+    turn.refuse(Refused::Description);
+    leaving::dismiss(turn, who, DisconnectReason::StateMismatch, leave_request::Action::Reconnect);
+}
+
+fn announced(room: &Room, participant: &Participant) -> Vec<AnnouncedTrack> {
+    let tracks = participant.tracks.iter().filter_map(|sid| room.tracks.get(sid));
+    tracks.map(crate::room::track::Track::announced).collect()
+}

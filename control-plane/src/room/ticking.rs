@@ -1,0 +1,65 @@
+//! Ticking: what is due by now.
+
+use livekit_protocol::{DisconnectReason, leave_request};
+
+use crate::room::clock::Time;
+use crate::room::names::ParticipantSid;
+use crate::room::turn::Turn;
+use crate::room::{leaving, offering, quality, refreshing, updating};
+
+pub fn tick(turn: &mut Turn<'_>) {
+    let now = turn.now;
+    let everybody: Vec<ParticipantSid> = turn.room.participants.keys().cloned().collect();
+    for who in &everybody {
+        participant(turn, who);
+    }
+    if due(turn.room.timers.batch, now) {
+        updating::flush(turn);
+    }
+    if due(turn.room.timers.counts, now) {
+        updating::tell_counts(turn);
+    }
+    if due(turn.room.timers.quality, now) {
+        quality::tell(turn);
+    }
+    if due(turn.room.timers.close, now) && turn.room.participants.is_empty() {
+        leaving::end(turn);
+    }
+}
+
+fn participant(turn: &mut Turn<'_>, who: &ParticipantSid) {
+    let now = turn.now;
+    let Some(participant) = turn.participant(who) else { return };
+    let timers = participant.timers;
+    let negotiation = participant.receiving().negotiation;
+    if due(timers.cleanup, now) {
+        return leaving::dismiss(
+            turn,
+            who,
+            DisconnectReason::ConnectionTimeout,
+            leave_request::Action::Reconnect,
+        );
+    }
+    if due(timers.join, now) {
+        return leaving::dismiss(turn, who, DisconnectReason::JoinFailure, leave_request::Action::Disconnect);
+    }
+    if negotiation.is_overdue(now) {
+        tracing::info!(participant = %who, "no answer to a negotiation");
+        return leaving::dismiss(
+            turn,
+            who,
+            DisconnectReason::StateMismatch,
+            leave_request::Action::Reconnect,
+        );
+    }
+    if due(timers.refresh, now) {
+        refreshing::refresh(turn, who);
+    }
+    if due(negotiation.due, now) {
+        offering::negotiate(turn, who);
+    }
+}
+
+fn due(deadline: Option<Time>, now: Time) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
+}
