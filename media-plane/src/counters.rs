@@ -1,1 +1,78 @@
 //! Counters of workers, helper and process, read by snapshot.
+
+use std::fs;
+use std::time::Duration;
+
+use proto::media::v1::{Counter, CountersResponse, WorkerCounters};
+use tokio::time::timeout;
+use tracing_appender::non_blocking::ErrorCounter;
+
+use crate::grpc::request::CountersWanted;
+
+/// Waits for the threads that were asked; one that does not answer in time is left out.
+pub async fn collect(wanted: CountersWanted, log_lines_dropped: Option<&ErrorCounter>) -> CountersResponse {
+    let CountersWanted { mut process, workers, helper } = wanted;
+    let mut answers = Vec::new();
+    for (worker, answer) in (0..).zip(workers) {
+        if let Ok(Ok(rows)) = timeout(PATIENCE, answer).await {
+            let counters = rows.into_iter().map(|(name, value)| counter(name.into(), value)).collect();
+            answers.push(WorkerCounters { worker, counters });
+        }
+    }
+    if let Ok(Ok(counters)) = timeout(PATIENCE, helper).await {
+        process.extend(counters.rows().into_iter().map(|(name, value)| (name.into(), value)));
+    }
+    if let Some(dropped) = log_lines_dropped {
+        process.push(("log_lines_dropped".into(), dropped.dropped_lines() as u64));
+    }
+    process.extend(of_the_system().into_iter().map(|(name, value)| (name.into(), value)));
+    let process = process.into_iter().map(|(name, value)| counter(name, value)).collect();
+    CountersResponse { workers: answers, process }
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+const fn counter(name: String, value: u64) -> Counter {
+    Counter { name, value }
+}
+
+/// What the system says of this process, as far as it does.
+fn of_the_system() -> Vec<(&'static str, u64)> {
+    let mut rows = Vec::new();
+    if let Ok(files) = fs::read_dir("/proc/self/fd") {
+        rows.push(("process_open_files", files.count() as u64));
+    }
+    if let Ok(status) = fs::read_to_string("/proc/self/status") {
+        let number = |label: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(label))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        rows.extend(number("Threads:").map(|count| ("process_threads", count)));
+        rows.extend(number("VmRSS:").map(|kib| ("process_resident_bytes", kib.saturating_mul(1024))));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_is_left_out() {
+        let (answering, answer) = oneshot::channel();
+        answering.send(vec![("packets", 7)]).unwrap();
+        let wanted = CountersWanted {
+            process: vec![("events".into(), 3)],
+            workers: vec![oneshot::channel().1, answer],
+            helper: oneshot::channel().1,
+        };
+        let response = collect(wanted, None).await;
+        let packets = Counter { name: "packets".into(), value: 7 };
+        assert_eq!(response.workers, [WorkerCounters { worker: 1, counters: vec![packets] }]);
+        for name in ["events", "process_open_files", "process_threads", "process_resident_bytes"] {
+            assert!(response.process.iter().any(|counter| counter.name == name && counter.value > 0), "{name}");
+        }
+    }
+}

@@ -1,1 +1,83 @@
-//! Logs that never block: a bounded queue and a writer thread.
+//! Logs that never block: a bounded queue and a writer thread; lines that find it full are counted and dropped.
+
+use std::io::{self, Write};
+use std::panic;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+/// Keeps the writer thread; when it is dropped, what waits is written out.
+#[derive(Debug)]
+pub struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Logs {
+    /// Lines that were dropped because nobody took them in time.
+    #[must_use]
+    pub fn dropped(&self) -> ErrorCounter {
+        self.dropped.clone()
+    }
+}
+
+/// Starts logging to stderr, and sends panics there too.
+///
+/// # Errors
+/// A sentence, if `filter` is none.
+pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter}: {error}"))?;
+    let (writer, guard) = queue(io::stderr());
+    let dropped = writer.error_counter();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let started = if json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
+    started.map_err(|error| format!("cannot start logging: {error}"))?;
+    // The default hook writes to stderr itself and would wait for whoever reads it.
+    panic::set_hook(Box::new(|information| {
+        let thread = std::thread::current();
+        tracing::error!(thread = thread.name().unwrap_or_default(), "{information}");
+    }));
+    Ok(Logs { dropped, _writer: guard })
+}
+
+fn queue(target: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).thread_name("logs").finish(target)
+}
+
+const LINES: usize = 16 * 1024; // ~3 MB of lines
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A pipe that nobody reads.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stopped_does_not_stop_us() {
+        let (release, stuck) = mpsc::channel();
+        let (mut writer, guard) = queue(Stuck(stuck));
+        let start = Instant::now();
+        for _ in 0..LINES + 1_000 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(writer.error_counter().dropped_lines() >= 900);
+        drop(release);
+        drop(guard);
+    }
+}

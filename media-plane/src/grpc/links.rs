@@ -1,0 +1,137 @@
+//! The hub's ends of the rings: one link to each worker, one to the helper.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use driver::doorbell::Doorbell;
+use engine::command::Command;
+use tokio::sync::oneshot;
+use units::handle::RouteId;
+
+use crate::helper::counters::Counters;
+use crate::helper::input::Input;
+use crate::helper::output::Output;
+use crate::helper::queue::HelperHandle;
+use crate::mailbox::{Receiver, Sender};
+use crate::resource::key::Key;
+use crate::worker::mail::{Order, Report, UNANSWERED_MAX};
+
+/// Which command of which batch an answer belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    pub attachment: u64,
+    pub batch: u64,
+    pub revision: u64,
+    /// Of an upsert: what was entered into the table.
+    pub key: Option<Key>,
+}
+
+#[derive(Debug)]
+pub struct WorkerLink {
+    orders: Sender<Order, Doorbell>,
+    reports: Receiver<Report>,
+    /// Commands that the worker has not answered, in order; without a ticket nobody waits.
+    unanswered: VecDeque<Option<Ticket>>,
+}
+
+impl WorkerLink {
+    #[must_use]
+    pub const fn new(orders: Sender<Order, Doorbell>, reports: Receiver<Report>) -> Self {
+        Self { orders, reports, unanswered: VecDeque::new() }
+    }
+
+    /// # Errors
+    /// Gives the command back while the worker has enough to do; each answer makes room.
+    pub fn command(&mut self, command: Command, ticket: Option<Ticket>) -> Result<(), Command> {
+        if self.unanswered.len() >= UNANSWERED_MAX {
+            return Err(command);
+        }
+        self.orders.push(Order::Command(command)).map_err(|order| match order {
+            Order::Command(command) => command,
+            Order::Counters(_) | Order::Stop => unreachable!("gives back what was pushed"),
+        })?;
+        self.unanswered.push_back(ticket);
+        Ok(())
+    }
+
+    /// The oldest command is answered; whose was it?
+    pub fn answered(&mut self) -> Option<Ticket> {
+        self.unanswered.pop_front().flatten()
+    }
+
+    pub fn report(&mut self) -> Option<Report> {
+        self.reports.pop()
+    }
+
+    #[must_use]
+    pub fn has_report(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// The answer never comes if the worker is too busy to be asked.
+    pub fn counters(&mut self) -> oneshot::Receiver<Vec<(&'static str, u64)>> {
+        let (reply, answer) = oneshot::channel();
+        // A dropped sender is an answer, too.
+        let _ = self.orders.push(Order::Counters(reply));
+        answer
+    }
+
+    pub fn ring(&mut self) {
+        self.orders.ring();
+    }
+
+    /// False if it is too busy to hear of it.
+    pub fn stop(&mut self) -> bool {
+        let heard = self.orders.push(Order::Stop).is_ok();
+        self.orders.ring();
+        heard
+    }
+}
+
+#[derive(Debug)]
+pub struct HelperLink {
+    handle: HelperHandle,
+    outputs: Receiver<Output>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl HelperLink {
+    #[must_use]
+    pub const fn new(handle: HelperHandle, outputs: Receiver<Output>, dropped: Arc<AtomicU64>) -> Self {
+        Self { handle, outputs, dropped }
+    }
+
+    /// # Errors
+    /// Gives the order back while the helper's queue is full.
+    pub fn order(&self, order: Input) -> Result<(), Input> {
+        self.handle.order(order)
+    }
+
+    pub fn output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// A full queue drops `reply`, which is an answer, too.
+    pub fn progress(&self, route: RouteId, reply: oneshot::Sender<Option<u32>>) {
+        let _ = self.handle.order(Input::Progress { route, reply });
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> oneshot::Receiver<Box<Counters>> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.handle.order(Input::Counters { reply });
+        answer
+    }
+
+    /// What did not fit into the rings of workers.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,144 @@
+//! The server's socket: a Unix socket that only its owner may open, or TCP on loopback.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use proto::media::v1::media_plane_server::MediaPlaneServer;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::cli::listen::Listen;
+use crate::grpc::Service;
+use crate::grpc::token::Token;
+
+/// A bound socket; the file of a Unix socket goes away with it.
+#[derive(Debug)]
+pub struct Listener(Bound);
+
+#[derive(Debug)]
+enum Bound {
+    Unix(UnixListener, SocketFile),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// # Errors
+    /// When the address is taken, or the path can't be made.
+    pub fn bind(listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Unix(path) => {
+                let (listener, file) = bind_unix(path)?;
+                Ok(Self(Bound::Unix(UnixListener::from_std(listener)?, file)))
+            }
+            Listen::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self(Bound::Tcp(TcpListener::from_std(listener)?)))
+            }
+        }
+    }
+
+    /// The address that was bound, where the system chose the port.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Bound::Unix(..) => None,
+            Bound::Tcp(listener) => listener.local_addr().ok(),
+        }
+    }
+
+    /// Serves until the future is dropped.
+    ///
+    /// # Errors
+    /// When the transport fails as a whole.
+    pub async fn serve(self, service: Service, token: Token) -> Result<(), tonic::transport::Error> {
+        let service = MediaPlaneServer::new(service).max_decoding_message_size(MESSAGE_LEN_MAX);
+        let router = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .add_service(InterceptedService::new(service, token));
+        match self.0 {
+            Bound::Unix(listener, _file) => router.serve_with_incoming(UnixListenerStream::new(listener)).await,
+            Bound::Tcp(listener) => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming(incoming).await
+            }
+        }
+    }
+}
+
+/// Between bind and listen nobody can connect, so the mode is right before anybody does.
+fn bind_unix(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, SocketFile)> {
+    remove_stale(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let file = SocketFile(path.to_owned());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok((socket.into(), file))
+}
+
+/// A socket that nobody listens on was left by a process that was killed.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another media plane listens there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it, which is as well.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Some resources with the largest state there may be.
+const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
+const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(10);
+const BACKLOG: i32 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_socket_is_its_owners_alone_and_goes_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("media.sock");
+        let (listener, file) = bind_unix(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let taken = bind_unix(&path).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse, "{taken}");
+        drop(file);
+        assert!(!path.exists());
+        drop(listener);
+    }
+
+    #[test]
+    fn socket_of_a_killed_process_is_replaced_and_other_files_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("media.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "stale");
+        assert!(bind_unix(&path).is_ok());
+        let other = directory.path().join("file");
+        fs::write(&other, "precious").unwrap();
+        assert!(bind_unix(&other).is_err());
+        assert!(other.exists());
+    }
+}

@@ -1,0 +1,40 @@
+//! What a worker is told by the hub, and what it answers.
+
+use engine::command::{Command, Refusal};
+use engine::event::Event;
+use tokio::sync::oneshot;
+
+/// From the hub. Each `Command` is answered by one [`Report::Done`], in order.
+#[derive(Debug)]
+pub enum Order {
+    Command(Command),
+    Counters(oneshot::Sender<Vec<(&'static str, u64)>>),
+    Stop,
+}
+
+/// To the hub.
+#[derive(Debug)]
+pub enum Report {
+    Done(Outcome),
+    /// Anything but a DTLS record, which goes to the helper.
+    Event(Event),
+    /// The engine was given up after repeated panics and replaced: it has no resources any more.
+    Rebuilt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Applied,
+    Refused(Refusal),
+    Panicked,
+}
+
+/// Commands of the hub that may be unanswered at once. The ring for reports has room for so many answers beyond
+/// its events, so an answer never finds it full.
+pub const UNANSWERED_MAX: usize = 2048;
+/// Orders beside commands (stop, counters) find room beyond that.
+pub const ORDERS: usize = UNANSWERED_MAX + 64;
+/// Events wait in what is left.
+pub const REPORTS: usize = UNANSWERED_MAX + 8192;
+/// Keys and DTLS records of the helper.
+pub const HELPER_COMMANDS: usize = 4096;
