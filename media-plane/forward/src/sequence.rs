@@ -80,3 +80,143 @@ impl Sequence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    enum Step {
+        /// Forwarded, as this number.
+        Send(Order, u64),
+        /// Not forwarded on purpose.
+        Skip(Order),
+        Refuse(Reason),
+    }
+    use Step::{Refuse, Send, Skip};
+
+    fn play(sequence: &mut Sequence, steps: &[(&str, u64, Step)]) {
+        for (name, incoming, step) in steps {
+            let place = sequence.place(Seq(*incoming));
+            match (step, place) {
+                (Send(order, outgoing), Ok(place)) => {
+                    assert_eq!((place.order, place.outgoing), (*order, Seq(*outgoing)), "{name}");
+                    sequence.send(&place);
+                }
+                (Skip(order), Ok(place)) => {
+                    assert_eq!(place.order, *order, "{name}");
+                    sequence.skip(&place);
+                }
+                (Refuse(reason), place) => assert_eq!(place, Err(*reason), "{name}"),
+                (_, Err(reason)) => panic!("{name}: {reason:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn late_packet_gets_the_lag_of_its_time() {
+        play(
+            &mut Sequence::new(Seq(23_333), Seq(23_333)),
+            &[
+                ("before the start", 23_331, Refuse(Reason::TooLate)),
+                ("first keeps its number", 23_333, Send(Order::Contiguous, 23_333)),
+                ("duplicate", 23_333, Refuse(Reason::Duplicate)),
+                ("dropped", 23_334, Skip(Order::Contiguous)),
+                ("gap", 23_336, Send(Order::Gap, 23_335)),
+                ("late", 23_335, Send(Order::Late, 23_334)),
+                ("late again", 23_335, Refuse(Reason::Duplicate)),
+                ("dropped again", 23_334, Refuse(Reason::Duplicate)),
+                ("just before the start", 23_332, Refuse(Reason::TooLate)),
+            ],
+        );
+    }
+
+    #[test]
+    fn padding_closes_up_only_where_no_gap_is() {
+        play(
+            &mut Sequence::new(Seq(23_333), Seq(23_333)),
+            &[
+                ("padding first", 23_333, Skip(Order::Contiguous)),
+                ("padding behind a gap is forwarded", 23_335, Send(Order::Gap, 23_334)),
+            ],
+        );
+    }
+
+    #[test]
+    fn gaps_over_the_wrap_keep_their_holes() {
+        play(
+            &mut Sequence::new(Seq(65_533), Seq(65_533)),
+            &[
+                ("first", 65_533, Send(Order::Contiguous, 65_533)),
+                ("1 of the next cycle", 65_537, Send(Order::Gap, 65_537)),
+                ("in the gap", 65_534, Send(Order::Late, 65_534)),
+                ("in the gap, at the wrap", 65_536, Send(Order::Late, 65_536)),
+                ("padding 2", 65_538, Skip(Order::Contiguous)),
+                ("4 behind a gap", 65_540, Send(Order::Gap, 65_539)),
+                ("padding 5", 65_541, Skip(Order::Contiguous)),
+                ("7 behind a gap", 65_543, Send(Order::Gap, 65_541)),
+                ("late 6", 65_542, Send(Order::Late, 65_540)),
+                ("late 3", 65_539, Send(Order::Late, 65_538)),
+            ],
+        );
+    }
+
+    #[test]
+    fn dropped_head_leaves_no_hole_and_dropped_late_packet_leaves_its_own() {
+        let mut sequence = Sequence::new(Seq(23_333), Seq(23_333));
+        play(
+            &mut sequence,
+            &[
+                ("first", 23_333, Send(Order::Contiguous, 23_333)),
+                ("late, from before the start", 23_300, Refuse(Reason::TooLate)),
+                ("head behind a gap is dropped", 44_444, Skip(Order::Gap)),
+                ("what follows takes its number", 44_445, Send(Order::Contiguous, 44_444)),
+            ],
+        );
+        assert_eq!(sequence.place(Seq(44_000)).map(|place| place.outgoing), Ok(Seq(44_000)), "in the gap");
+        let late = sequence.place(Seq(44_000)).unwrap();
+        sequence.skip(&late);
+        assert_eq!(
+            sequence.place(Seq(44_446)).map(|place| place.outgoing),
+            Ok(Seq(44_445)),
+            "no lag of a late drop"
+        );
+    }
+
+    #[test]
+    fn switch_goes_on_behind_what_was_sent() {
+        let mut sequence = Sequence::new(Seq(23_333), Seq(23_333));
+        play(&mut sequence, &[("first", 23_333, Send(Order::Contiguous, 23_333))]);
+        sequence.switch(Seq(33_333));
+        play(
+            &mut sequence,
+            &[
+                ("other source", 33_333, Send(Order::Contiguous, 23_334)),
+                ("from before the switch", 33_332, Refuse(Reason::TooLate)),
+                ("lag is 9999", 33_400, Send(Order::Gap, 23_401)),
+            ],
+        );
+        sequence.switch(Seq(12));
+        play(&mut sequence, &[("numbers run ahead of the source's", 12, Send(Order::Contiguous, 23_402))]);
+    }
+
+    #[test]
+    fn gap_of_a_dropped_picture_closes_up_whole() {
+        let mut sequence = Sequence::new(Seq(10), Seq(10));
+        play(
+            &mut sequence,
+            &[
+                ("first", 10, Send(Order::Contiguous, 10)),
+                ("of a dropped picture", 11, Skip(Order::Contiguous)),
+            ],
+        );
+        let place = sequence.place(Seq(15)).unwrap();
+        sequence.skip_with_gap(&place);
+        play(
+            &mut sequence,
+            &[
+                ("no hole", 16, Send(Order::Contiguous, 11)),
+                ("late, of the dropped picture", 13, Refuse(Reason::Closed)),
+            ],
+        );
+    }
+}

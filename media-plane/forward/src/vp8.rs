@@ -176,3 +176,255 @@ impl Munger {
 
 /// As upstream: at 30 pictures a second, those of the last 1.7 s.
 const MISSING_MAX: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use wire::picture_id::PictureId;
+    use wire::vp8::Temporal;
+
+    fn packet(picture: u16, temporal: u8) -> Descriptor {
+        Descriptor {
+            len: if picture > 127 { 6 } else { 5 },
+            non_reference: false,
+            start_of_partition: true,
+            partition: 0,
+            picture_id: Some(PictureId::shortest(picture)),
+            tl0_picture_index: Some(233),
+            temporal: Some(Temporal { id: temporal, sync: true }),
+            key_index: Some(23),
+            key_frame: false,
+            dimensions: None,
+        }
+    }
+
+    fn started(first: &Descriptor, temporal_max: u8) -> Munger {
+        let mut munger = Munger::new(temporal_max);
+        munger.switch(first);
+        munger.layers = munger.layers.at(&Descriptor { key_frame: true, ..*first });
+        munger
+    }
+
+    /// The descriptor that goes out, read back; `None` if the packet is dropped.
+    fn pass(munger: &mut Munger, packet: &Descriptor, order: Order) -> Result<Option<Descriptor>, Reason> {
+        let read = |patch: Option<Patch>| {
+            let patch = patch.expect("these have picture ids");
+            assert_eq!(usize::from(patch.replaces), packet.len);
+            Some(Descriptor::parse(&[patch.as_bytes(), &[1]].concat()).unwrap())
+        };
+        Ok(match munger.plan(packet, false, order)? {
+            Plan::Late(patch) => read(patch),
+            Plan::Forward(patch, step) => {
+                munger.commit(&step);
+                read(patch)
+            }
+            Plan::Drop(step) | Plan::DropWithGap(step) => {
+                munger.commit(&step);
+                None
+            }
+        })
+    }
+
+    fn picture(outgoing: Result<Option<Descriptor>, Reason>) -> Result<Option<u16>, Reason> {
+        Ok(outgoing?.and_then(|descriptor| descriptor.picture_id).map(PictureId::value))
+    }
+
+    #[test]
+    fn start_expects_the_first_picture_as_it_is() {
+        let first = packet(13_467, 1);
+        let mut munger = started(&first, 1);
+        assert_eq!((munger.numbers.highest(), munger.numbers.lag()), (Some(13_466), 0));
+        assert_eq!(pass(&mut munger, &first, Order::Contiguous), Ok(Some(first)), "unchanged");
+        assert_eq!(munger.numbers.highest(), Some(13_467));
+    }
+
+    #[test]
+    fn switch_goes_on_with_each_number() {
+        let mut munger = started(&packet(13_467, 1), 1);
+        pass(&mut munger, &packet(13_467, 1), Order::Contiguous).unwrap();
+        let other = Descriptor { tl0_picture_index: Some(12), key_index: Some(4), ..packet(345, 0) };
+        munger.switch(&other);
+        assert_eq!((munger.numbers.highest(), munger.numbers.lag()), (Some(344), 345 - 13_467 - 1));
+        let outgoing = pass(&mut munger, &other, Order::Contiguous).unwrap().unwrap();
+        assert_eq!(outgoing.picture_id, Some(PictureId::Fifteen(13_468)));
+        assert_eq!((outgoing.tl0_picture_index, outgoing.key_index), (Some(234), Some(24)));
+    }
+
+    #[test]
+    fn gap_notes_both_ends_and_late_packets_go_by_the_note_only() {
+        let mut munger = started(&packet(13_467, 1), 1);
+        for (name, id, order, expected) in [
+            ("first", 13_467, Order::Contiguous, Ok(Some(13_467))),
+            ("late, nothing noted", 13_466, Order::Late, Err(Reason::UnknownPicture)),
+            ("late, of the newest picture, nothing noted", 13_467, Order::Late, Err(Reason::UnknownPicture)),
+            ("behind a gap", 13_469, Order::Gap, Ok(Some(13_469))),
+            ("late, in the gap", 13_468, Order::Late, Ok(Some(13_468))),
+            ("late, in the gap, once more", 13_468, Order::Late, Ok(Some(13_468))),
+            ("late, before the gap", 13_467, Order::Late, Ok(Some(13_467))),
+            ("late, behind the gap", 13_469, Order::Late, Ok(Some(13_469))),
+            ("late, before what is noted", 13_466, Order::Late, Err(Reason::UnknownPicture)),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet(id, 1), order)), expected, "{name}");
+        }
+        let noted = [13_466, 13_467, 13_468, 13_469, 13_470].map(|id| munger.missing.of(id));
+        assert_eq!(noted, [None, Some(0), Some(0), Some(0), None]);
+        let late = packet(13_468, 1);
+        assert_eq!(pass(&mut munger, &late, Order::Late), Ok(Some(late)), "the header keeps its length");
+    }
+
+    #[test]
+    fn picture_is_dropped_whole_and_moves_the_numbers_once() {
+        let mut munger = started(&packet(13_467, 1), 0);
+        for (name, id, temporal, order, expected, lag) in [
+            ("first packet", 13_467, 1, Order::Contiguous, Ok(None), 1),
+            ("second packet", 13_467, 1, Order::Contiguous, Ok(None), 1),
+            ("third packet", 13_467, 1, Order::Contiguous, Ok(None), 1),
+            ("another behind a gap inside of the picture", 13_467, 1, Order::Gap, Ok(None), 1),
+            ("late, of the dropped picture", 13_467, 1, Order::Late, Err(Reason::UnknownPicture), 1),
+            ("base layer takes its id", 13_468, 0, Order::Contiguous, Ok(Some(13_467)), 1),
+            ("next dropped one", 13_469, 2, Order::Contiguous, Ok(None), 2),
+            ("base layer behind a gap", 13_471, 0, Order::Gap, Ok(Some(13_469)), 2),
+            (
+                "late, of the dropped picture before the gap",
+                13_469,
+                2,
+                Order::Late,
+                Err(Reason::UnknownPicture),
+                2,
+            ),
+            ("late, in the gap, though above", 13_470, 1, Order::Late, Ok(Some(13_468)), 2),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
+            assert_eq!(munger.numbers.lag(), lag, "{name}");
+        }
+    }
+
+    #[test]
+    fn gap_exempts_the_rest_of_its_picture_and_nothing_more() {
+        let mut munger = started(&packet(13_467, 0), 0);
+        for (name, id, temporal, order, expected) in [
+            ("first", 13_467, 0, Order::Contiguous, Ok(Some(13_467))),
+            ("same picture behind a gap", 13_467, 0, Order::Gap, Ok(Some(13_467))),
+            ("layer above, behind a gap", 13_468, 2, Order::Gap, Ok(Some(13_468))),
+            ("its next packet", 13_468, 2, Order::Contiguous, Ok(Some(13_468))),
+            ("next picture of that layer", 13_469, 2, Order::Contiguous, Ok(None)),
+            ("base layer takes its id", 13_470, 0, Order::Contiguous, Ok(Some(13_469))),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
+        }
+        assert_eq!(munger.missing.of(13_467), Some(0));
+    }
+
+    #[test]
+    fn padding_behind_a_gap_leaves_the_gap_to_the_next_payload() {
+        let mut munger = started(&packet(100, 0), 0);
+        pass(&mut munger, &packet(100, 0), Order::Contiguous).unwrap();
+        munger.note_gap();
+        assert_eq!(picture(pass(&mut munger, &packet(102, 1), Order::Contiguous)), Ok(Some(102)), "exempt");
+        assert_eq!(picture(pass(&mut munger, &packet(101, 0), Order::Late)), Ok(Some(101)), "noted");
+        assert_eq!(
+            picture(pass(&mut munger, &packet(103, 1), Order::Contiguous)),
+            Ok(None),
+            "no gap any more"
+        );
+    }
+
+    #[test]
+    fn header_grows_and_shrinks_with_the_picture_id() {
+        for (name, sent, id, expected) in [
+            ("7 bits stay", 50, 10, PictureId::Seven(51)),
+            ("7 bits grow", 127, 10, PictureId::Fifteen(128)),
+            ("15 bits shrink", 50, 10_000, PictureId::Seven(51)),
+            ("15 bits wrap into 7", 32_767, 10_000, PictureId::Seven(0)),
+        ] {
+            let mut munger = started(&packet(sent, 0), 0);
+            pass(&mut munger, &packet(sent, 0), Order::Contiguous).unwrap();
+            munger.switch(&packet(id, 0));
+            let outgoing = pass(&mut munger, &packet(id, 0), Order::Contiguous).unwrap().unwrap();
+            assert_eq!(outgoing.picture_id, Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn id_that_falls_back_in_order_begins_a_new_numbering() {
+        let mut munger = started(&packet(5_000, 0), 0);
+        for (name, id, temporal, order, expected) in [
+            ("first", 5_000, 0, Order::Contiguous, Ok(Some(5_000))),
+            ("behind a gap", 5_003, 0, Order::Gap, Ok(Some(5_003))),
+            ("fallen back", 4_000, 0, Order::Contiguous, Ok(Some(5_004))),
+            ("on from there", 4_001, 0, Order::Contiguous, Ok(Some(5_005))),
+            ("late, of the old numbering", 5_001, 0, Order::Late, Err(Reason::UnknownPicture)),
+            ("fallen back behind a gap", 3_000, 0, Order::Gap, Ok(Some(5_006))),
+            ("late, of that picture", 3_000, 0, Order::Late, Ok(Some(5_006))),
+            ("late, of the one before it", 2_999, 0, Order::Late, Err(Reason::UnknownPicture)),
+            ("fallen back and dropped", 2_000, 1, Order::Contiguous, Ok(None)),
+            ("on from there, without a hole", 2_001, 0, Order::Contiguous, Ok(Some(5_007))),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn bogus_jump_is_bounded_by_the_cache() {
+        let mut munger = started(&packet(0, 0), 0);
+        pass(&mut munger, &packet(0, 0), Order::Contiguous).unwrap();
+        assert_eq!(picture(pass(&mut munger, &packet(16_000, 0), Order::Gap)), Ok(Some(16_000)));
+        let noted: Vec<_> = (0..=16_001).filter(|&id| munger.missing.of(id).is_some()).collect();
+        assert_eq!((noted.len(), noted.first(), noted.last()), (MISSING_MAX, Some(&15_951), Some(&16_000)));
+    }
+
+    #[test]
+    fn refused_packet_leaves_no_trace() {
+        let mut munger = started(&packet(13_467, 0), 0);
+        pass(&mut munger, &packet(13_467, 0), Order::Contiguous).unwrap();
+        let before = alloc::format!("{munger:?}");
+        assert_eq!(picture(pass(&mut munger, &packet(5, 0), Order::Late)), Err(Reason::UnknownPicture));
+        assert_eq!(alloc::format!("{munger:?}"), before);
+    }
+
+    #[test]
+    fn without_picture_ids_the_layer_alone_decides() {
+        let bare = |temporal| Descriptor { picture_id: None, len: 4, ..packet(0, temporal) };
+        let mut munger = started(&bare(0), 1);
+        munger.want_temporal(0);
+        for (name, temporal, marker, order, passes) in [
+            ("base", 0, false, Order::Contiguous, Ok(true)),
+            ("above, but its picture is not over", 1, false, Order::Contiguous, Ok(true)),
+            ("above, its last packet", 1, true, Order::Contiguous, Ok(true)),
+            ("above, after the picture", 1, false, Order::Contiguous, Ok(false)),
+            ("above, behind a gap", 1, false, Order::Gap, Ok(false)),
+            ("above, late", 1, false, Order::Late, Err(Reason::Temporal)),
+            ("base, late", 0, false, Order::Late, Ok(true)),
+        ] {
+            let plan = munger.plan(&bare(temporal), marker, order);
+            let passed = plan.map(|plan| match plan {
+                Plan::Late(patch) => patch.is_some(),
+                Plan::Forward(patch, step) => {
+                    munger.commit(&step);
+                    patch.is_some()
+                }
+                Plan::Drop(step) => {
+                    munger.commit(&step);
+                    false
+                }
+                Plan::DropWithGap(_) => panic!("{name}: nobody knows what the gap holds"),
+            });
+            assert_eq!(passed, passes, "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptor_without_numbers_is_left_alone() {
+        let plain = Descriptor {
+            len: 1,
+            picture_id: None,
+            tl0_picture_index: None,
+            temporal: None,
+            key_index: None,
+            ..packet(0, 0)
+        };
+        let munger = started(&plain, 0);
+        assert!(matches!(munger.plan(&plain, false, Order::Contiguous), Ok(Plan::Forward(None, _))));
+    }
+}
