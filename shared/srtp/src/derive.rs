@@ -77,3 +77,34 @@ fn fill(
 }
 
 type BlockSize = <Aes128 as BlockSizeUser>::BlockSize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_rfc_3711() {
+        // RFC 3711 §B.3.
+        let master = Master::new(
+            b"\xe1\xf9\x7a\x0d\x3e\x01\x8b\xe0\xd6\x4f\xa3\x2c\x06\xde\x41\x39",
+            b"\x0e\xc6\x75\xad\x49\x8a\xfe\xeb\xb6\x96\x0b\x3a\xab\xe6",
+        );
+        let keys = SessionKeys::derive(Profile::Aes128CmSha1_80, &master, Protocol::Rtp);
+        assert_eq!(&keys.cipher[..16], b"\xc6\x1e\x7a\x93\x74\x4f\x39\xee\x10\x73\x4a\xfe\x3f\xf7\xa0\x87");
+        assert_eq!(&keys.cipher[16..], &[0; 16]);
+        assert_eq!(&*keys.salt, b"\x30\xcb\xbc\x08\x86\x3d\x8c\x85\xd4\x9d\xb3\x4a\x9a\xe1");
+        let authentication =
+            b"\xce\xbe\x32\x1f\x6f\xf7\x71\x6b\x6f\xd4\xab\x49\xaf\x25\x6a\x15\x6d\x38\xba\xa4";
+        assert_eq!(&*keys.authentication, authentication);
+    }
+
+    #[test]
+    fn keys_of_the_two_protocols_differ() {
+        let master = Master::new(&[7; 32], &[8; 12]);
+        let rtp = SessionKeys::derive(Profile::AeadAes256Gcm, &master, Protocol::Rtp);
+        let rtcp = SessionKeys::derive(Profile::AeadAes256Gcm, &master, Protocol::Rtcp);
+        assert_ne!(*rtp.cipher, *rtcp.cipher);
+        assert_ne!(*rtp.salt, *rtcp.salt);
+        assert_eq!(rtp.salt[12..], [0; 2], "a salt of GCM has 12 bytes");
+    }
+}

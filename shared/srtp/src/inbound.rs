@@ -184,3 +184,6 @@ fn word_at(packet: &[u8], at: usize) -> Option<u32> {
 
 const RTP_WINDOW_WORDS: usize = 1024 / 64 + 1; // RFC 3711 §3.3.2 asks for 64 packets at least
 const RTCP_WINDOW_WORDS: usize = 128 / 64 + 1;
+
+#[cfg(test)]
+mod tests;

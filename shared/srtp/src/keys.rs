@@ -109,3 +109,40 @@ impl Master {
         master
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn material_is_split_into_both_directions() {
+        for profile in [Profile::AeadAes128Gcm, Profile::AeadAes256Gcm, Profile::Aes128CmSha1_80] {
+            let (key_len, salt_len) = (profile.key_len(), profile.salt_len());
+            let parts = [(1, key_len), (2, key_len), (3, salt_len), (4, salt_len)];
+            let material: Vec<u8> =
+                parts.iter().flat_map(|(byte, len)| core::iter::repeat_n(*byte, *len)).collect();
+            assert_eq!(material.len(), profile.keying_material_len());
+
+            let client = Keys::from_keying_material(profile, &material, true).unwrap();
+            assert_eq!(
+                (client.local.key[key_len - 1], client.local.salt[salt_len - 1]),
+                (1, 3),
+                "{profile:?}"
+            );
+            assert_eq!((client.remote.key[0], client.remote.salt[0]), (2, 4), "{profile:?}");
+            let server = Keys::from_keying_material(profile, &material, false).unwrap();
+            assert_eq!(*server.local.key, *client.remote.key);
+            assert_eq!(*server.remote.salt, *client.local.salt);
+
+            assert!(Keys::from_keying_material(profile, &material[1..], true).is_none(), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_tells_no_key() {
+        let keys = Keys::from_keying_material(Profile::AeadAes128Gcm, &[77; 56], true).unwrap();
+        assert_eq!(alloc::format!("{keys:?}"), "Keys { profile: AeadAes128Gcm, .. }");
+    }
+}

@@ -61,7 +61,7 @@ impl<C: Cipher> Protection<C> {
     /// Encrypts from `payload` to `out`, which is just as long and the tag longer.
     pub(crate) fn seal_rtp(&self, at: Position, header: &[u8], payload: &[u8], out: &mut [u8]) {
         match self {
-            Self::Gcm { cipher, salt } => cipher.seal(gcm_rtp_nonce(salt, at), header, payload, out),
+            Self::Gcm { cipher, salt } => cipher.seal(gcm_nonce(salt, at), header, payload, out),
             Self::CounterMode { .. } => {
                 out[..payload.len()].copy_from_slice(payload);
                 self.seal_rtp_in_place(at, header, out);
@@ -74,7 +74,7 @@ impl<C: Cipher> Protection<C> {
         let (payload, tag) = data.split_at_mut(data.len() - self.tag_len());
         match self {
             Self::Gcm { cipher, salt } => {
-                tag.copy_from_slice(&cipher.seal_in_place(gcm_rtp_nonce(salt, at), header, payload));
+                tag.copy_from_slice(&cipher.seal_in_place(gcm_nonce(salt, at), header, payload));
             }
             Self::CounterMode { cipher, authentication, salt } => {
                 cipher.apply(counter_start(salt, at), payload);
@@ -90,7 +90,7 @@ impl<C: Cipher> Protection<C> {
         match self {
             Self::Gcm { cipher, salt } => {
                 let tag = tag.first_chunk().ok_or(Unauthentic)?;
-                cipher.open_in_place(gcm_rtp_nonce(salt, at), header, payload, tag)
+                cipher.open_in_place(gcm_nonce(salt, at), header, payload, tag)
             }
             Self::CounterMode { cipher, authentication, salt } => {
                 verify(authentication, &[header, payload, &roll_over(at)], tag)?;
@@ -111,7 +111,7 @@ impl<C: Cipher> Protection<C> {
                 let mut associated = [0; RTCP_CLEAR_LEN + TRAILER_LEN];
                 associated[..RTCP_CLEAR_LEN].copy_from_slice(header);
                 associated[RTCP_CLEAR_LEN..].copy_from_slice(&trailer);
-                let tag = cipher.seal_in_place(gcm_rtcp_nonce(salt, at), &associated, body);
+                let tag = cipher.seal_in_place(gcm_nonce(salt, at), &associated, body);
                 end[..GCM_TAG_LEN].copy_from_slice(&tag);
                 end[GCM_TAG_LEN..].copy_from_slice(&trailer);
             }
@@ -151,7 +151,7 @@ impl<C: Cipher> Protection<C> {
         let body_end = packet.len() - self.tag_len() - TRAILER_LEN;
         match self {
             Self::Gcm { cipher, salt } => {
-                let nonce = gcm_rtcp_nonce(salt, at);
+                let nonce = gcm_nonce(salt, at);
                 let tag = *packet[body_end..].first_chunk().ok_or(Unauthentic)?;
                 if encrypted == Encrypted::No {
                     // RFC 7714 §9.3: all is associated data, the index as well, which moves up to the rest for that.
@@ -184,17 +184,13 @@ pub(crate) enum Encrypted {
     No,
 }
 
-/// RFC 7714 §8.1: two zero bytes, SSRC, roll-over counter, sequence number; XORed with the salt.
-fn gcm_rtp_nonce(salt: &[u8; 12], at: Position) -> [u8; 12] {
+/// Two zero bytes, SSRC, then for SRTP the roll-over counter and sequence number (RFC 7714 §8.1), for SRTCP two zero
+/// bytes and the index (RFC 7714 §9.1); XORed with the salt.
+fn gcm_nonce(salt: &[u8; 12], at: Position) -> [u8; 12] {
     let mut nonce = *salt;
     let place = u128::from(at.ssrc) << 48 | u128::from(at.index);
     xor(&mut nonce, &place.to_be_bytes()[4..]);
     nonce
-}
-
-/// RFC 7714 §9.1: two zero bytes, SSRC, two zero bytes, index; XORed with the salt.
-fn gcm_rtcp_nonce(salt: &[u8; 12], at: Position) -> [u8; 12] {
-    gcm_rtp_nonce(salt, at)
 }
 
 /// RFC 3711 §4.1.1: salt << 16 XOR SSRC << 64 XOR index << 16.
@@ -242,3 +238,6 @@ const CM_TAG_LEN: usize = 10;
 pub(crate) const RTCP_CLEAR_LEN: usize = 8;
 const TRAILER_LEN: usize = 4;
 const ENCRYPTED: u32 = 1 << 31;
+
+#[cfg(test)]
+mod tests;

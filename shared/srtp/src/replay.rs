@@ -61,3 +61,56 @@ impl<const WORDS: usize> Window<WORDS> {
     /// The last word of the ring is only partly behind the highest index: not counted.
     const LEN: u64 = (WORDS as u64 - 1) * 64;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Small = Window<3>;
+
+    #[test]
+    fn window_reaches_as_far_back_as_it_says() {
+        for (name, accepted, index, replay) in [
+            ("the first itself", &[1000][..], 1000, true),
+            ("the next", &[1000], 1001, false),
+            ("just inside", &[1000], 873, false),
+            ("just outside", &[1000], 872, true),
+            ("inside after a step", &[1000, 1001], 874, false),
+            ("outside after a step", &[1000, 1001], 873, true),
+            ("seen, reordered", &[1000, 990], 990, true),
+            ("missing between", &[1000, 1010], 1005, false),
+            ("after a jump over the whole window", &[1000, 5000], 4999, false),
+            ("before such a jump", &[1000, 5000], 1000, true),
+            ("before zero there is nothing", &[0], 0, true),
+        ] {
+            let mut window = Small::starting_with(accepted[0]);
+            accepted[1..].iter().for_each(|index| window.accept(*index));
+            assert_eq!(window.is_replay(index), replay, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn window_agrees_with_a_set_of_all_that_was_seen(
+            first in 0_u64..1000, steps in proptest::collection::vec(-200_i64..250, 1..400),
+        ) {
+            let mut window = Small::starting_with(first);
+            let mut seen = BTreeSet::from([first]);
+            for step in steps {
+                let Some(index) = window.highest().checked_add_signed(step) else { continue };
+                let too_old = index + Small::LEN <= window.highest();
+                prop_assert_eq!(window.is_replay(index), too_old || seen.contains(&index));
+                if !window.is_replay(index) {
+                    window.accept(index);
+                    seen.insert(index);
+                    prop_assert!(window.is_replay(index));
+                }
+                prop_assert_eq!(Some(&window.highest()), seen.last());
+            }
+        }
+    }
+}
