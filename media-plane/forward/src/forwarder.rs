@@ -256,3 +256,245 @@ const RESUME_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The same after a publisher's mute, during which its clock may stand still: as upstream.
 const UNMUTE_TOLERANCE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::picture_id::PictureId;
+    use wire::vp8::{Descriptor, Temporal};
+
+    const NOW: Instant = Instant(0);
+
+    /// In order, and with payload.
+    fn audio(sequence: u64) -> Facts {
+        Facts {
+            source: Ssrc(1),
+            layer: 0,
+            sequence: Seq(sequence),
+            out_of_order: false,
+            timestamp: 0xab_cdef,
+            marker: false,
+            payload_len: 10,
+            key_frame: false,
+            vp8: None,
+            reference: None,
+        }
+    }
+
+    fn video(sequence: u64, picture: u16, temporal: u8) -> Facts {
+        Facts { vp8: Some(descriptor(picture, temporal)), ..audio(sequence) }
+    }
+
+    fn descriptor(picture: u16, temporal: u8) -> Descriptor {
+        Descriptor {
+            len: if picture > 127 { 6 } else { 5 },
+            non_reference: false,
+            start_of_partition: true,
+            partition: 0,
+            picture_id: Some(PictureId::shortest(picture)),
+            tl0_picture_index: Some(233),
+            temporal: Some(Temporal { id: temporal, sync: true }),
+            key_index: Some(23),
+            key_frame: false,
+            dimensions: None,
+        }
+    }
+
+    fn key(facts: Facts) -> Facts {
+        Facts {
+            key_frame: true,
+            vp8: facts.vp8.map(|descriptor| Descriptor { key_frame: true, ..descriptor }),
+            ..facts
+        }
+    }
+
+    fn late(facts: Facts) -> Facts {
+        Facts { out_of_order: true, ..facts }
+    }
+
+    fn padding(facts: Facts) -> Facts {
+        Facts { payload_len: 0, vp8: None, ..facts }
+    }
+
+    #[test]
+    fn audio_is_forwarded_without_holes_but_those_of_losses() {
+        let mut forwarder = Forwarder::new(Class::Audio, 48_000);
+        for (name, facts, expected) in [
+            ("late, before the start", late(audio(23_332)), Err(Reason::TooLate)),
+            ("start", audio(23_333), Ok(23_333)),
+            ("duplicate", audio(23_333), Err(Reason::Duplicate)),
+            ("padding is closed up", padding(audio(23_334)), Err(Reason::Padding)),
+            ("gap", audio(23_336), Ok(23_335)),
+            ("late", late(audio(23_335)), Ok(23_334)),
+            ("padding", padding(audio(23_337)), Err(Reason::Padding)),
+            ("next", audio(23_338), Ok(23_336)),
+            ("padding behind a gap is forwarded", padding(audio(23_340)), Ok(23_338)),
+            ("late", late(audio(23_336)), Err(Reason::Duplicate)),
+            ("late, in the gap", late(audio(23_339)), Ok(23_337)),
+        ] {
+            let result = forwarder.forward(NOW, &facts);
+            assert_eq!(
+                result.map(|rewrite| (rewrite.sequence.0, rewrite.patch)),
+                expected.map(|out| (out, None)),
+                "{name}"
+            );
+        }
+        let other = Facts { source: Ssrc(2), timestamp: 0x6_7890, ..audio(123) };
+        let rewrite = forwarder.forward(NOW, &other).unwrap();
+        assert_eq!((rewrite.sequence.0, rewrite.timestamp), (23_339, 0xab_cdf0), "another source goes on");
+    }
+
+    #[test]
+    fn video_rows_of_upstream() {
+        let other_layer = |facts: Facts| Facts { source: Ssrc(2), layer: 1, ..facts };
+        let with_tl0 = |facts: Facts, index| {
+            let vp8 = facts.vp8.map(|vp8| Descriptor { tl0_picture_index: Some(index), ..vp8 });
+            Facts { vp8, ..facts }
+        };
+        let small = Descriptor { key_index: Some(30), ..descriptor(45, 0) };
+        let small = with_tl0(Facts { vp8: Some(small), ..video(45, 45, 0) }, 12);
+
+        let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
+        assert_eq!(forwarder.forward(NOW, &key(video(23_333, 13_467, 0))), Err(Reason::NoTarget));
+        forwarder.set_target(Some(0), 1);
+        for (name, facts, expected) in [
+            ("late packet can't start", late(key(video(23_332, 13_467, 0))), Err(Reason::AwaitingKeyFrame)),
+            ("nor one without key frame", video(23_332, 13_467, 0), Err(Reason::AwaitingKeyFrame)),
+            ("key frame starts", key(video(23_333, 13_467, 0)), Ok((23_333, Some((13_467, 233, 23))))),
+            ("duplicate", key(video(23_333, 13_467, 0)), Err(Reason::Duplicate)),
+            ("late, unknown", late(video(23_332, 13_466, 0)), Err(Reason::TooLate)),
+            ("padding is closed up", padding(video(23_334, 0, 0)), Err(Reason::Padding)),
+            ("same picture", video(23_335, 13_467, 0), Ok((23_334, Some((13_467, 233, 23))))),
+            ("temporal layer 1 passes", video(23_336, 13_468, 1), Ok((23_335, Some((13_468, 233, 23))))),
+            ("temporal layer 2 of that picture does not", video(23_337, 13_468, 2), Err(Reason::Temporal)),
+            (
+                "so it leaves no hole among ids",
+                with_tl0(video(23_338, 13_469, 0), 234),
+                Ok((23_336, Some((13_469, 234, 23)))),
+            ),
+            ("padding behind a gap", padding(video(23_340, 0, 0)), Ok((23_338, None))),
+            ("late padding in the gap", late(padding(video(23_339, 0, 0))), Ok((23_337, None))),
+        ] {
+            assert_eq!(forwarder.forward(NOW, &facts).map(numbers), expected, "{name}");
+        }
+        forwarder.set_target(Some(1), 1);
+        assert_eq!(forwarder.needs_key_frame(), Some(1));
+        let switched = forwarder.forward(NOW, &key(other_layer(small))).unwrap();
+        assert_eq!(switched.patch.map(|patch| (patch.replaces, patch.len)), Some((5, 6)), "the header grows");
+        assert_eq!(numbers(switched), (23_339, Some((13_470, 235, 24))));
+        assert_eq!((forwarder.current_layer(), forwarder.needs_key_frame()), (Some(1), None));
+    }
+
+    #[test]
+    fn malformed_packet_is_closed_up_and_hides_no_gap() {
+        let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
+        forwarder.set_target(Some(0), 0);
+        for (name, facts, expected) in [
+            ("start", key(video(10, 500, 0)), Ok((10, Some((500, 233, 23))))),
+            ("dropped", video(11, 501, 1), Err(Reason::Temporal)),
+            ("malformed is closed up", Facts { vp8: None, ..video(12, 0, 0) }, Err(Reason::Malformed)),
+            ("next", video(13, 502, 0), Ok((11, Some((501, 233, 23))))),
+            ("malformed behind a gap", Facts { vp8: None, ..video(15, 0, 0) }, Err(Reason::Malformed)),
+            ("behind that gap", video(16, 503, 1), Ok((13, Some((502, 233, 23))))),
+            ("late, in that gap", late(video(14, 502, 0)), Ok((12, Some((501, 233, 23))))),
+        ] {
+            assert_eq!(forwarder.forward(NOW, &facts).map(numbers), expected, "{name}");
+        }
+    }
+
+    /// Sequence number, and picture id, TL0PICIDX and KEYIDX.
+    fn numbers(rewrite: Rewrite) -> (u64, Option<(u16, u8, u8)>) {
+        let picture = rewrite.patch.map(|patch| {
+            let descriptor = Descriptor::parse(&[patch.as_bytes(), &[1]].concat()).unwrap();
+            let picture_id = descriptor.picture_id.unwrap().value();
+            (picture_id, descriptor.tl0_picture_index.unwrap(), descriptor.key_index.unwrap())
+        });
+        (rewrite.sequence.0, picture)
+    }
+
+    #[test]
+    fn pause_and_mute_leave_no_hole_and_need_a_key_frame() {
+        let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
+        forwarder.set_target(Some(0), 2);
+        forwarder.forward(NOW, &key(video(10, 500, 0))).unwrap();
+        for (name, reason, set, sequence, expected) in [
+            (
+                "pause",
+                Reason::Paused,
+                Forwarder::set_paused as fn(&mut Forwarder, bool),
+                20,
+                (11, 501, 234, 24),
+            ),
+            ("mute", Reason::Muted, Forwarder::set_muted, 30, (12, 502, 235, 25)),
+            ("no target", Reason::NoTarget, set_without_target, 40, (13, 503, 236, 26)),
+        ] {
+            set(&mut forwarder, true);
+            assert_eq!(forwarder.forward(NOW, &video(sequence, 501, 0)), Err(reason), "{name}");
+            assert_eq!(forwarder.needs_key_frame(), None, "{name}");
+            assert_eq!(forwarder.sender_report(NOW), None, "{name}");
+            set(&mut forwarder, false);
+            assert_eq!(forwarder.needs_key_frame(), Some(0), "{name}");
+            let waiting = forwarder.forward(NOW, &video(sequence + 1, 501, 0));
+            assert_eq!(waiting, Err(Reason::AwaitingKeyFrame), "{name}");
+            let resumed = forwarder.forward(NOW, &key(video(sequence + 2, 700, 0))).map(numbers);
+            let (outgoing, picture, tl0_index, key_index) = expected;
+            assert_eq!(resumed, Ok((outgoing, Some((picture, tl0_index, key_index)))), "{name}");
+        }
+    }
+
+    fn set_without_target(forwarder: &mut Forwarder, none: bool) {
+        forwarder.set_target((!none).then_some(0), 2);
+    }
+
+    #[test]
+    fn audio_resumes_with_any_packet_that_is_not_late() {
+        let mut forwarder = Forwarder::new(Class::Audio, 48_000);
+        forwarder.forward(NOW, &audio(10)).unwrap();
+        forwarder.set_muted(true);
+        assert_eq!(forwarder.forward(NOW, &audio(11)), Err(Reason::Muted));
+        forwarder.set_muted(false);
+        assert_eq!(forwarder.forward(NOW, &late(audio(12))), Err(Reason::TooLate));
+        assert_eq!(forwarder.forward(NOW, &padding(audio(13))), Err(Reason::Padding));
+        let second_later = Facts { timestamp: 0xab_cdef + 48_000, ..audio(60) };
+        let rewrite = forwarder.forward(Instant(1_000_000_000), &second_later).unwrap();
+        assert_eq!(
+            (rewrite.sequence.0, rewrite.timestamp),
+            (11, 0xab_cdef + 48_000),
+            "no hole, and its own clock"
+        );
+    }
+
+    #[test]
+    fn first_number_is_in_the_lower_half_of_a_cycle() {
+        let mut forwarder = Forwarder::new(Class::Audio, 48_000);
+        assert_eq!(forwarder.forward(NOW, &audio(0x3_ffff)).map(|rewrite| rewrite.sequence), Ok(Seq(0x7fff)));
+        assert_eq!(forwarder.forward(NOW, &audio(0x4_0001)).map(|rewrite| rewrite.sequence), Ok(Seq(0x8001)));
+    }
+
+    #[test]
+    fn layer_that_lags_behind_is_refused_without_a_trace() {
+        let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
+        forwarder.set_target(Some(0), 2);
+        let reported = |rtp| Some(crate::facts::Reference { received: NOW, ntp: NtpTime(1_000 << 32), rtp });
+        let start = Facts { reference: reported(0xab_cdef), ..key(video(10, 500, 0)) };
+        forwarder.forward(NOW, &start).unwrap();
+        forwarder.set_target(Some(1), 2);
+        let lagging = Facts {
+            source: Ssrc(2),
+            layer: 1,
+            timestamp: 0,
+            reference: reported(90 * 60),
+            ..key(video(1_000, 7, 0))
+        };
+        for _ in 0..3 {
+            assert_eq!(forwarder.forward(NOW, &lagging), Err(Reason::Behind));
+            assert_eq!(forwarder.current_layer(), Some(0));
+        }
+        assert_eq!(forwarder.forward(NOW, &video(11, 501, 0)).map(numbers), Ok((11, Some((501, 233, 23)))));
+        assert_eq!(
+            forwarder.forward(NOW, &lagging).map(numbers),
+            Ok((12, Some((502, 234, 24)))),
+            "lags for good"
+        );
+    }
+}

@@ -127,7 +127,7 @@ impl Selector {
         let Some(current) = self.current else {
             // Ask where something flows: of a layer that never came there may be none.
             let flowing = (0..=target).rev().find(|&layer| self.has_come(layer) && self.is_alive(layer));
-            return flowing.or(self.wanted());
+            return flowing.or_else(|| self.wanted());
         };
         if self.source_is_gone {
             return Some(current.layer);
@@ -167,3 +167,143 @@ const SILENT_PICTURES: u8 = 30;
 
 /// After so many refusals a layer lags behind for good, and is taken as it is.
 const REFUSALS_MAX: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use units::sequence::Seq;
+
+    fn facts(layer: u8, key_frame: bool) -> Facts {
+        Facts {
+            source: Ssrc(u32::from(layer) + 1),
+            layer,
+            sequence: Seq(0),
+            out_of_order: false,
+            timestamp: 0,
+            marker: true,
+            payload_len: 1,
+            key_frame,
+            vp8: None,
+            reference: None,
+        }
+    }
+
+    fn receive(selector: &mut Selector, facts: &Facts) -> Result<Choice, Reason> {
+        selector.observe(facts);
+        let choice = selector.choose(facts)?;
+        if choice == Choice::Switch {
+            selector.switched(facts);
+        }
+        Ok(choice)
+    }
+
+    fn forwarding(layer: u8, target: u8) -> Selector {
+        let mut selector = Selector::new();
+        selector.set_target(Some(layer));
+        assert_eq!(receive(&mut selector, &facts(layer, true)), Ok(Choice::Switch));
+        selector.set_target(Some(target));
+        selector
+    }
+
+    #[test]
+    fn layer_changes_only_at_a_key_frame_that_leads_to_the_target() {
+        const OTHER: Result<Choice, Reason> = Err(Reason::OtherLayer);
+        let switch = Ok(Choice::Switch);
+        for (name, current, target, layer, key_frame, expected) in [
+            ("no current, no key frame", None, 1, 0, false, Err(Reason::AwaitingKeyFrame)),
+            ("no current, key frame of the target", None, 1, 1, true, switch),
+            ("no current, key frame below: the first picture soon", None, 2, 0, true, switch),
+            ("no current, key frame above", None, 0, 1, true, OTHER),
+            ("no current, above", None, 0, 1, false, OTHER),
+            ("current", Some(1), 1, 1, false, Ok(Choice::Continue)),
+            ("up, no key frame", Some(0), 2, 2, false, OTHER),
+            ("up to the target", Some(0), 2, 2, true, switch),
+            ("up, but not to the target", Some(0), 2, 1, true, OTHER),
+            ("down to the target", Some(2), 0, 0, true, switch),
+            ("down, above the target", Some(2), 0, 1, true, OTHER),
+            ("down below a lower target: at any key frame", Some(2), 1, 0, true, switch),
+            ("below, while on target", Some(1), 1, 0, true, OTHER),
+            ("current goes on while the target is lower", Some(2), 0, 2, false, Ok(Choice::Continue)),
+        ] {
+            let mut selector = current.map_or_else(Selector::new, |layer| forwarding(layer, target));
+            selector.set_target(Some(target));
+            assert_eq!(receive(&mut selector, &facts(layer, key_frame)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_passes_without_a_target() {
+        let mut selector = Selector::new();
+        assert_eq!(receive(&mut selector, &facts(0, true)), Err(Reason::NoTarget));
+        assert_eq!(selector.needs_key_frame(), None);
+    }
+
+    #[test]
+    fn late_key_frame_begins_nothing() {
+        let mut selector = Selector::new();
+        selector.set_target(Some(0));
+        let late = Facts { out_of_order: true, ..facts(0, true) };
+        assert_eq!(receive(&mut selector, &late), Err(Reason::AwaitingKeyFrame));
+    }
+
+    #[test]
+    fn dead_target_falls_back_and_returns() {
+        let mut selector = forwarding(2, 2);
+        for _ in 1..SILENT_PICTURES {
+            assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
+        }
+        assert_eq!(selector.needs_key_frame(), None, "it may yet come");
+        assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
+        assert_eq!(selector.needs_key_frame(), Some(1), "the best that lives");
+        assert_eq!(receive(&mut selector, &facts(1, true)), Ok(Choice::Switch));
+        assert_eq!(selector.needs_key_frame(), None);
+        assert_eq!(receive(&mut selector, &facts(2, false)), Err(Reason::OtherLayer));
+        assert_eq!(selector.needs_key_frame(), Some(2), "the target lives again");
+        assert_eq!(receive(&mut selector, &facts(2, true)), Ok(Choice::Switch));
+    }
+
+    #[test]
+    fn layer_above_is_better_than_nothing() {
+        let mut selector = Selector::new();
+        selector.set_target(Some(0));
+        for _ in 0..SILENT_PICTURES {
+            assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
+        }
+        assert_eq!(selector.needs_key_frame(), Some(1));
+        assert_eq!(receive(&mut selector, &facts(1, true)), Ok(Choice::Switch));
+        assert_eq!(
+            receive(&mut selector, &facts(0, true)),
+            Ok(Choice::Switch),
+            "down as soon as there is one"
+        );
+    }
+
+    #[test]
+    fn first_key_frame_is_asked_for_where_something_flows() {
+        let mut selector = Selector::new();
+        selector.set_target(Some(2));
+        assert_eq!(selector.needs_key_frame(), Some(2), "nothing is known");
+        receive(&mut selector, &facts(0, false)).unwrap_err();
+        assert_eq!(selector.needs_key_frame(), Some(0));
+        receive(&mut selector, &facts(1, false)).unwrap_err();
+        assert_eq!(selector.needs_key_frame(), Some(1));
+    }
+
+    #[test]
+    fn new_source_of_the_layer_needs_its_own_key_frame() {
+        let mut selector = forwarding(1, 1);
+        let other = Facts { source: Ssrc(99), ..facts(1, false) };
+        assert_eq!(receive(&mut selector, &other), Err(Reason::AwaitingKeyFrame));
+        assert_eq!(selector.needs_key_frame(), Some(1));
+        assert_eq!(receive(&mut selector, &Facts { key_frame: true, ..other }), Ok(Choice::Switch));
+        assert_eq!(selector.needs_key_frame(), None);
+    }
+
+    #[test]
+    fn lagging_layer_is_refused_a_few_times_and_then_taken() {
+        let mut selector = forwarding(0, 1);
+        let refusals = (0..10).take_while(|_| selector.refuse()).count();
+        assert_eq!(refusals, usize::from(REFUSALS_MAX));
+        assert!(!Selector::new().refuse(), "there is nothing better");
+    }
+}

@@ -69,7 +69,8 @@ impl Timeline {
         }
         if let Some(reference) = facts.reference {
             self.reference = Some(reference);
-            self.origin.get_or_insert((reference.ntp, reference.rtp.wrapping_sub(self.lag)));
+            let lag = self.lag;
+            self.origin.get_or_insert_with(|| (reference.ntp, reference.rtp.wrapping_sub(lag)));
         }
     }
 
@@ -123,7 +124,7 @@ impl Timeline {
         let ((ntp, ours), theirs) = (self.origin?, first.reference?);
         // 32.32 fixed-point seconds, positive if their report is the later one.
         let apart = i128::from(theirs.ntp.0.wrapping_sub(ntp.0).cast_signed());
-        let ticks_apart = (apart * i128::from(self.clock_rate)) >> 32;
+        let ticks_apart = (apart * i128::from(self.clock_rate) + (1 << 31)) >> 32;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -151,3 +152,127 @@ fn distance(timestamp: u32, other: u32) -> u32 {
 }
 
 const NANOS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use units::sequence::Seq;
+
+    const RATE: u32 = 90_000;
+
+    fn facts(source: u32, timestamp: u32, reference: Option<Reference>) -> Facts {
+        Facts {
+            source: Ssrc(source),
+            layer: 0,
+            sequence: Seq(0),
+            out_of_order: false,
+            timestamp,
+            marker: false,
+            payload_len: 1,
+            key_frame: true,
+            vp8: None,
+            reference,
+        }
+    }
+
+    fn reference(ntp_ms: u64, rtp: u32) -> Option<Reference> {
+        Some(Reference { received: at(0), ntp: NtpTime(1_000 << 32) + Duration::from_millis(ntp_ms), rtp })
+    }
+
+    fn at(milliseconds: u64) -> Instant {
+        Instant(milliseconds * 1_000_000)
+    }
+
+    /// The first packet is sent at 0 ms with timestamp 10_000; its source's report is of that moment.
+    fn started(has_report: bool) -> Timeline {
+        let first = facts(1, 10_000, if has_report { reference(0, 10_000) } else { None });
+        let mut timeline = Timeline::new(at(0), RATE, &first);
+        timeline.send(at(0), &first, 10_000);
+        timeline
+    }
+
+    #[test]
+    fn other_source_is_aligned_by_reports_and_else_by_time() {
+        let second = Duration::from_secs(1);
+        for (name, has_report, now, timestamp, theirs, expected, behind_ms, is_told) in [
+            ("no time passed, no reports", false, 0, 777, None, 10_001, 0, false),
+            ("33 ms passed, no reports", false, 33, 777, None, 12_970, 0, false),
+            ("only ours reported", true, 33, 777, None, 12_970, 0, false),
+            ("only theirs reported", false, 33, 777, reference(0, 777), 12_970, 0, false),
+            ("both: captured 40 ms on, came 100 ms on", true, 100, 777, reference(40, 777), 13_600, 0, true),
+            ("both: their report is earlier", true, 100, 7_977, reference(0, 777), 17_200, 0, true),
+            (
+                "both: their report is later than the frame",
+                true,
+                50,
+                777,
+                reference(1_000, 90_777),
+                10_001,
+                0,
+                true,
+            ),
+            ("both: their clock wraps", true, 100, 1_000, reference(40, u32::MAX - 799), 15_400, 0, true),
+            ("30 ms behind", true, 60, 777, reference(0, 3_477), 10_001, 30, true),
+            ("60 ms behind", true, 60, 777, reference(0, 6_177), 10_001, 60, true),
+            ("1.5 s ahead of time: not believed", true, 0, 777, reference(1_500, 777), 10_001, 0, false),
+            ("1.5 s behind time: not believed", true, 2_000, 777, reference(500, 777), 190_000, 0, false),
+        ] {
+            let alignment = started(has_report).align(at(now), &facts(2, timestamp, theirs), second);
+            let behind = Duration::from_millis(behind_ms);
+            assert_eq!(alignment, Alignment { timestamp: expected, behind, is_told }, "{name}");
+        }
+    }
+
+    #[test]
+    fn same_source_goes_on_by_its_own_clock_while_that_is_believable() {
+        let tolerance = Duration::from_millis(200);
+        for (name, now, timestamp, expected, is_told) in [
+            ("clock ran on", 10_000, 10_000 + 900_000, 910_000, true),
+            ("clock ran on, 100 ms early", 10_000, 10_000 + 891_000, 901_000, true),
+            ("clock stood still", 10_000, 10_001, 910_000, false),
+            ("clock was set anew", 10_000, 3_000_000_000, 910_000, false),
+        ] {
+            let alignment = started(false).align(at(now), &facts(1, timestamp, None), tolerance);
+            assert_eq!((alignment.timestamp, alignment.is_told), (expected, is_told), "{name}");
+        }
+    }
+
+    #[test]
+    fn errors_of_late_switches_do_not_add_up() {
+        let mut timeline = started(true);
+        let tolerance = Duration::from_secs(2);
+        let theirs = facts(2, 500, reference(0, 3_200));
+        let alignment = timeline.align(at(0), &theirs, tolerance);
+        assert_eq!((alignment.timestamp, alignment.behind), (10_001, Duration::from_millis(30)));
+        timeline.switch(&theirs, &alignment);
+        timeline.send(at(0), &theirs, 10_001);
+        let back = facts(1, 10_000 + 90_000, reference(0, 10_000));
+        assert_eq!(
+            timeline.align(at(1_000), &back, tolerance).timestamp,
+            100_000,
+            "as if it had never been away"
+        );
+    }
+
+    #[test]
+    fn report_maps_the_publishers_clock_and_never_falls_back() {
+        let mut timeline = started(false);
+        assert_eq!(timeline.report(at(5)), None, "nothing was reported to us");
+        let reported = facts(1, 13_000, reference(0, 10_000));
+        timeline.send(at(33), &reported, 13_000);
+        let start = NtpTime(1_000 << 32);
+        assert_eq!(timeline.report(at(100)), Some((start + Duration::from_millis(100), 19_000)));
+        assert_eq!(timeline.report(at(99)), None, "would fall back");
+
+        let other = facts(2, 500, reference(50, 500));
+        let alignment = timeline.align(at(133), &other, Duration::from_secs(2));
+        timeline.switch(&other, &alignment);
+        assert_eq!(timeline.report(at(200)), None, "nothing of the new source was sent");
+        timeline.send(at(133), &other, alignment.timestamp);
+        assert_eq!(alignment.timestamp, 14_500);
+        assert_eq!(
+            timeline.report(at(200)),
+            Some((start + Duration::from_millis(50) + Duration::from_millis(200), 14_500 + 18_000))
+        );
+    }
+}

@@ -32,7 +32,19 @@ pub struct Munger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Forwarded,
+    /// Forwarded although its layer could be dropped, since a gap lay before it.
+    Exempt,
     Dropped,
+}
+
+impl Fate {
+    fn of_new(is_above: bool, is_after_gap: bool) -> Self {
+        match (is_above, is_after_gap) {
+            (false, _) => Self::Forwarded,
+            (true, true) => Self::Exempt,
+            (true, false) => Self::Dropped,
+        }
+    }
 }
 
 /// What becomes of a packet, decided but not yet done.
@@ -132,16 +144,18 @@ impl Munger {
         let picture = read.map(|read| read.picture);
         let is_first = restarts || picture != highest;
         let layers = self.layers.at(packet);
-        let drops = match picture {
-            None => !layers.pass(packet),
-            Some(_) if is_first => !layers.pass(packet) && !is_after_gap,
-            Some(_) => self.newest == Fate::Dropped,
+        let is_above = !layers.pass(packet);
+        let fate = match self.newest {
+            _ if is_first || picture.is_none() => Fate::of_new(is_above, is_after_gap && picture.is_some()),
+            Fate::Forwarded if is_above && is_after_gap => Fate::Exempt,
+            decided => decided,
         };
+        let drops = fate == Fate::Dropped || fate == Fate::Forwarded && is_above;
 
         let mut step = Step {
             numbers,
             layers: layers.after(marker),
-            newest: if drops { Fate::Dropped } else { Fate::Forwarded },
+            newest: fate,
             forget_missing: restarts,
             missing: None,
         };
@@ -153,7 +167,7 @@ impl Munger {
         if let (true, Some(picture), Some(highest)) = (is_after_gap, picture, highest) {
             let first = match self.newest {
                 _ if restarts => picture,
-                Fate::Forwarded => highest,
+                Fate::Forwarded | Fate::Exempt => highest,
                 Fate::Dropped => highest + 1,
             };
             step.missing = Some((first, picture));
@@ -308,6 +322,7 @@ mod tests {
             ("same picture behind a gap", 13_467, 0, Order::Gap, Ok(Some(13_467))),
             ("layer above, behind a gap", 13_468, 2, Order::Gap, Ok(Some(13_468))),
             ("its next packet", 13_468, 2, Order::Contiguous, Ok(Some(13_468))),
+            ("its next packet behind another gap", 13_468, 2, Order::Gap, Ok(Some(13_468))),
             ("next picture of that layer", 13_469, 2, Order::Contiguous, Ok(None)),
             ("base layer takes its id", 13_470, 0, Order::Contiguous, Ok(Some(13_469))),
         ] {
