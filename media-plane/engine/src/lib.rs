@@ -5,7 +5,23 @@
 extern crate alloc;
 
 pub mod command;
+pub mod config;
+pub mod counters;
+pub mod demux;
 pub mod discard;
+pub mod egress;
+pub mod engine;
 pub mod event;
+pub mod hash;
+pub mod ingress;
 pub mod outbox;
 pub mod path;
+pub mod peer;
+pub mod pool;
+pub mod quality;
+pub mod random;
+pub mod room;
+pub mod schedule;
+pub mod slots;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! One stream to one subscriber: its numbers, what was sent under them, and how a packet leaves.
+
+pub mod header;
+pub mod history;
+pub mod report;
+pub mod rtx_budget;
+pub mod sent;
+pub mod splice;
+
+use core::hash::{BuildHasher, Hasher};
+
+use srtp::cipher::Cipher;
+use srtp::outbound::{Outbound, SealError};
+use units::rtp::{Mid, PayloadType, Ssrc};
+use units::sequence::{Seq, Seq16};
+use units::time::NtpTime;
+use wire::rtp::{Fields, Header, write_header};
+
+use crate::command::ExtensionKind;
+use crate::discard::CopyReason;
+use crate::egress::header::{Elements, Stamp};
+use crate::egress::report::Reporting;
+use crate::egress::rtx_budget::RtxBudget;
+use crate::egress::sent::Sent;
+use crate::hash::Seeded;
+use crate::ingress::elements::ExtensionIds;
+use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use crate::path::Path;
+
+/// The state of a subscription's stream and of its retransmissions.
+#[derive(Debug)]
+pub struct Stream {
+    pub ssrc: Ssrc,
+    pub sent: Sent,
+    pub budget: RtxBudget,
+    pub reporting: Reporting,
+    pub rtx: Option<Rtx>,
+    /// Added to by each copy, not by retransmissions.
+    pub packets: u64,
+    pub payload_bytes: u64,
+    /// What lies between a sequence number and its SRTP index: whole cycles, since the present keys began later.
+    cycles_before_keys: u64,
+}
+
+/// The stream of retransmissions (RFC 4588).
+#[derive(Debug)]
+pub struct Rtx {
+    pub ssrc: Ssrc,
+    /// Of the next packet.
+    pub sequence: Seq,
+}
+
+impl Stream {
+    #[must_use]
+    pub fn new(ssrc: Ssrc, rtx: Option<Rtx>, history: usize) -> Self {
+        Self {
+            ssrc,
+            sent: Sent::new(history),
+            budget: RtxBudget::default(),
+            reporting: Reporting::default(),
+            rtx,
+            packets: 0,
+            payload_bytes: 0,
+            cycles_before_keys: 0,
+        }
+    }
+
+    /// From now on other keys seal: the receiver's roll-over counters begin with zero.
+    pub fn rekeyed(&mut self) {
+        self.cycles_before_keys = self.sent.highest().map_or(0, |highest| highest.0 & !0xffff);
+        if let Some(rtx) = &mut self.rtx {
+            rtx.sequence = Seq(rtx.sequence.0 & 0xffff);
+        }
+    }
+
+    /// The SRTP index of a packet; `None` if it was sent under older keys.
+    #[must_use]
+    pub fn index(&self, sequence: Seq) -> Option<Seq> {
+        sequence.0.checked_sub(self.cycles_before_keys).map(Seq)
+    }
+}
+
+/// The sending half of a peer.
+#[derive(Debug)]
+pub struct Egress {
+    pub ids: ExtensionIds,
+    /// Of the next packet (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    pub transport_sequence: Seq16,
+}
+
+impl Egress {
+    /// What the next packet's header is stamped with.
+    pub const fn stamp(&mut self, wall_clock: NtpTime) -> Stamp {
+        let number = self.transport_sequence;
+        self.transport_sequence = Seq16(number.0.wrapping_add(1));
+        Stamp::new(wall_clock, number)
+    }
+}
+
+/// A received packet in the clear, without padding.
+#[derive(Debug)]
+pub struct Plain<'a> {
+    pub bytes: &'a mut [u8],
+    pub header_len: usize,
+    /// The publisher's ids.
+    pub ids: &'a ExtensionIds,
+}
+
+/// What one copy differs in.
+#[derive(Debug)]
+pub struct Copied<'a> {
+    pub payload_type: PayloadType,
+    pub ssrc: Ssrc,
+    /// With its roll-over counter, by the present keys.
+    pub index: Seq,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub mid: &'a Mid,
+    pub passed: &'a [ExtensionKind],
+    pub stamp: Stamp,
+    /// Comes in the place of the first `replaces` bytes of the payload.
+    pub prefix: &'a [u8],
+    pub replaces: usize,
+    /// Sent before under this index, with a header of this digest: only the very same packet may be sealed.
+    pub again: Option<u64>,
+}
+
+/// A copy that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentCopy {
+    pub len: usize,
+    pub header_digest: u64,
+}
+
+/// Seals a copy of `packet` into a lent buffer and sends it.
+pub fn send_copy<C: Cipher>(
+    path: &Path,
+    packet: &mut Plain<'_>,
+    copied: &Copied<'_>,
+    to: &ExtensionIds,
+    outbound: &mut Outbound<C>,
+    out: &mut impl Outbox,
+) -> Result<SentCopy, CopyReason> {
+    let Ok(header) = Header::parse(packet.bytes) else { return Err(CopyReason::Malformed) };
+    let elements = Elements::new(&header, packet.ids, to, copied.passed, &copied.stamp, copied.mid);
+    let rest = packet.header_len + copied.replaces;
+    let payload_len =
+        packet.bytes.len().checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();
+    let len_max = elements.header_len_max() + payload_len + outbound.rtp_overhead();
+    let Some(buffer) = out.lend(len_max.min(DATAGRAM_LEN_MAX)) else { return Err(CopyReason::NoBuffer) };
+    let fields = Fields {
+        marker: copied.marker,
+        payload_type: copied.payload_type,
+        sequence: copied.index.low(),
+        timestamp: copied.timestamp,
+        ssrc: copied.ssrc,
+        padding: false,
+    };
+    let header_len = write_header(buffer, &fields, elements.as_slice()).map_err(|_| CopyReason::TooLong)?;
+    let header_digest = digest(buffer.get(..header_len).unwrap_or_default());
+    if copied.again.is_some_and(|before| before != header_digest) {
+        return Err(CopyReason::Changed);
+    }
+    let sealed = splice::with_prefix(packet.bytes, rest, copied.prefix, |payload| {
+        outbound.seal_rtp(copied.index, buffer, header_len, payload)
+    });
+    let len = sealed.ok_or(CopyReason::Malformed)?.map_err(|error| match error {
+        SealError::NoRoom => CopyReason::TooLong,
+        SealError::Header | SealError::Exhausted => CopyReason::Seal,
+    })?;
+    out.send(path, len);
+    Ok(SentCopy { len, header_digest })
+}
+
+fn digest(header: &[u8]) -> u64 {
+    let mut hasher = Seeded(0).build_hasher();
+    hasher.write(header);
+    hasher.finish()
+}

@@ -1,0 +1,175 @@
+//! What was sent to one subscriber under which number, so that a NACK finds the packet again.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use forward::rewrite::Rewrite;
+use units::rtp::{PayloadType, Ssrc};
+use units::sequence::{Seq, Seq16};
+use units::time::Instant;
+
+use crate::egress::header::Stamp;
+
+/// A ring of the newest copies by outgoing sequence number.
+#[derive(Debug)]
+pub struct Sent {
+    /// Empty until the first copy.
+    ring: Vec<Option<Copied>>,
+    capacity: usize,
+    highest: Option<Seq>,
+}
+
+/// One copy: where its original is, and how it was rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    pub layer: u8,
+    pub source: Ssrc,
+    pub source_sequence: Seq,
+    /// The publisher's and the subscriber's.
+    pub payload_types: (PayloadType, PayloadType),
+    pub rewrite: Rewrite,
+    /// What its header was stamped with, and the digest of all of the header once it was sealed.
+    pub stamp: Stamp,
+    pub header_digest: Option<u64>,
+    pub sent_at: Instant,
+    pub resent: u8,
+}
+
+/// Why a NACK is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotResent {
+    /// Never sent, or longer ago than is remembered.
+    Unknown,
+    /// Sent less than a round trip ago.
+    Recent,
+    /// Sent again as often as is allowed.
+    Exhausted,
+}
+
+impl Sent {
+    #[must_use]
+    pub const fn new(capacity: usize) -> Self {
+        Self { ring: Vec::new(), capacity, highest: None }
+    }
+
+    /// Remembers a copy that was sent.
+    pub fn remember(&mut self, copied: Copied) {
+        if self.ring.is_empty() {
+            self.ring.resize(self.capacity, None);
+        }
+        self.highest = self.highest.max(Some(copied.rewrite.sequence));
+        let at = self.index(copied.rewrite.sequence);
+        if let Some(slot) = self.ring.get_mut(at)
+            && slot.is_none_or(|older| older.rewrite.sequence < copied.rewrite.sequence)
+        {
+            *slot = Some(copied);
+        }
+    }
+
+    /// The copy that a NACK asks for; assumes that it is then sent again.
+    pub fn ask(&mut self, now: Instant, number: Seq16, rtt: Duration) -> Result<Copied, NotResent> {
+        let sequence = self.highest.ok_or(NotResent::Unknown)?.nearest(number);
+        let at = self.index(sequence);
+        let copied = self.ring.get_mut(at).and_then(Option::as_mut);
+        let copied = copied.filter(|copied| copied.rewrite.sequence == sequence).ok_or(NotResent::Unknown)?;
+        if copied.resent >= RESENT_MAX {
+            return Err(NotResent::Exhausted);
+        }
+        if now - copied.sent_at < rtt {
+            return Err(NotResent::Recent);
+        }
+        copied.resent += 1;
+        copied.sent_at = now;
+        Ok(*copied)
+    }
+
+    /// A copy was sealed under its own number with a header of this digest.
+    pub fn sealed(&mut self, sequence: Seq, digest: u64) {
+        let at = self.index(sequence);
+        if let Some(copied) = self.ring.get_mut(at).and_then(Option::as_mut)
+            && copied.rewrite.sequence == sequence
+        {
+            copied.header_digest = Some(digest);
+        }
+    }
+
+    /// The highest sequence number that was sent.
+    #[must_use]
+    pub const fn highest(&self) -> Option<Seq> {
+        self.highest
+    }
+
+    const fn index(&self, sequence: Seq) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "less than the capacity")]
+        let index = (sequence.0 % self.capacity as u64) as usize;
+        index
+    }
+}
+
+const RESENT_MAX: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use units::time::NtpTime;
+
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(100);
+
+    const fn ms(ms: u64) -> Instant {
+        Instant(ms * 1_000_000)
+    }
+
+    fn sent(sequences: &[u64]) -> Sent {
+        let mut sent = Sent::new(8);
+        for sequence in sequences {
+            let rewrite = Rewrite { sequence: Seq(*sequence), timestamp: 0, marker: false, patch: None };
+            sent.remember(Copied {
+                layer: 0,
+                source: Ssrc(1),
+                source_sequence: Seq(sequence + 1_000),
+                payload_types: (PayloadType(96), PayloadType(96)),
+                rewrite,
+                stamp: Stamp::new(NtpTime(0), Seq16(0)),
+                header_digest: None,
+                sent_at: ms(0),
+                resent: 0,
+            });
+        }
+        sent
+    }
+
+    #[test]
+    fn nack_finds_what_was_sent_under_its_number() {
+        for (name, sequences, asked, expected) in [
+            ("newest", &[1, 2, 3][..], 3, Ok(1_003)),
+            ("sent late", &[1, 3, 2], 2, Ok(1_002)),
+            ("never sent", &[1, 3], 2, Err(NotResent::Unknown)),
+            ("in the future", &[1, 2], 3, Err(NotResent::Unknown)),
+            ("forgotten", &[1, 2, 9], 1, Err(NotResent::Unknown)),
+            ("before the wrap", &[65_535, 65_536], 65_535, Ok(66_535)),
+            ("nothing sent", &[], 1, Err(NotResent::Unknown)),
+            ("too late to be remembered", &[9, 1], 1, Err(NotResent::Unknown)),
+        ] {
+            let found =
+                sent(sequences).ask(ms(200), Seq16(asked), RTT).map(|copied| copied.source_sequence.0);
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn packet_is_sent_again_four_times_a_round_trip_apart() {
+        let mut sent = sent(&[7]);
+        let mut now = 0;
+        let mut ask = |wait| {
+            now += wait;
+            sent.ask(ms(now), Seq16(7), RTT).map(|_| ())
+        };
+        assert_eq!(ask(99), Err(NotResent::Recent));
+        for _ in 0..4 {
+            assert_eq!(ask(100), Ok(()));
+            assert_eq!(ask(10), Err(NotResent::Recent));
+        }
+        assert_eq!(ask(1_000), Err(NotResent::Exhausted));
+    }
+}

@@ -1,0 +1,300 @@
+//! The engine: what there is, and in which order a datagram, a command and a moment pass through it.
+
+mod check;
+mod feedback;
+mod media;
+mod reports;
+mod resend;
+mod resource;
+mod room_tick;
+mod rtcp_out;
+
+use srtp::cipher::Cipher;
+use srtp::keys::Keys;
+use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
+use units::time::{Instant, NtpTime};
+use wire::demux::{Class, Refused};
+
+use crate::command::{Command, Refusal};
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::demux::Demux;
+use crate::discard::Reason;
+use crate::event::{Event, FailureReason};
+use crate::hash::Seeded;
+use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use crate::path::Path;
+use crate::peer::Peer;
+use crate::pool::Pool;
+use crate::random::Random;
+use crate::room::Room;
+use crate::room::publication::Publication;
+use crate::room::subscription::Subscription;
+use crate::schedule::Schedule;
+use crate::slots::{Slot, Slots};
+
+/// The SFU of one core. Same inputs, same outputs, always.
+#[derive(Debug)]
+pub struct Engine<C: Cipher> {
+    config: Config,
+    counters: Counters,
+    random: Random,
+    demux: Demux,
+    rooms: Slots<RoomId, Room>,
+    peers: Slots<PeerId, Peer<C>>,
+    publications: Slots<PublicationId, Publication>,
+    subscriptions: Slots<SubscriptionId, Subscription>,
+    /// Packets that are kept for retransmission.
+    pool: Pool,
+    peer_timers: Schedule<PeerId>,
+    room_timers: Schedule<RoomId>,
+    work: Work,
+}
+
+/// In whose name the engine runs, so that a panic is blamed on one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    None,
+    Datagram(Option<PeerId>),
+    Other(PeerId),
+}
+
+/// How a datagram ended that was not discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Forwarded,
+    Consumed,
+}
+
+impl<C: Cipher> Engine<C> {
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let limits = config.limits;
+        let mut random = Random::new(config.seed);
+        let seed = Seeded(random.draw());
+        Self {
+            counters: Counters::default(),
+            demux: Demux::new(&limits, seed),
+            rooms: Slots::new(limits.rooms, seed),
+            peers: Slots::new(limits.peers, seed),
+            publications: Slots::new(limits.publications, seed),
+            subscriptions: Slots::new(limits.subscriptions, seed),
+            pool: Pool::new(limits.history_small_buffers, limits.history_large_buffers),
+            peer_timers: Schedule::default(),
+            room_timers: Schedule::default(),
+            work: Work::None,
+            random,
+            config,
+        }
+    }
+
+    /// A datagram arrived. Its bytes are decrypted in place.
+    pub fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8], out: &mut impl Outbox) {
+        self.counters.datagrams_received += 1;
+        let slot = self.demux.by_path(path);
+        self.work = Work::Datagram(slot.and_then(|slot| self.peers.get(slot)).map(|peer| peer.id));
+        match self.dispatch(now, path, slot, datagram, out) {
+            Ok(Outcome::Forwarded) => self.counters.datagrams_forwarded += 1,
+            Ok(Outcome::Consumed) => self.counters.datagrams_consumed += 1,
+            Err(reason) => self.counters.discard(reason),
+        }
+        self.work = Work::None;
+    }
+
+    /// Carries out an order of the control plane or of the DTLS helper.
+    pub fn command(&mut self, now: Instant, command: Command, out: &mut impl Outbox) -> Result<(), Refusal> {
+        let done = match command {
+            Command::UpsertRoom(spec) => self.upsert_room(now, &spec),
+            Command::DeleteRoom(id) => self.delete_room(id),
+            Command::UpsertPeer(spec) => self.upsert_peer(&spec),
+            Command::DeletePeer(id) => self.delete_peer(id),
+            Command::UpsertPublication(spec) => self.upsert_publication(now, *spec),
+            Command::DeletePublication(id) => self.delete_publication(id),
+            Command::UpsertSubscription(spec) => self.upsert_subscription(now, *spec),
+            Command::DeleteSubscription(id) => self.delete_subscription(id),
+            Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
+            Command::Keys { peer, keys } => self.install_keys(now, peer, &keys, out),
+            Command::Datagram { peer, bytes } => self.send_dtls(peer, &bytes, out),
+            Command::DtlsEnded { peer, failed } => {
+                let reason = if failed { FailureReason::Dtls } else { FailureReason::ClosedByPeer };
+                self.fail_peer(peer, reason, out)
+            }
+        };
+        if done.is_err() {
+            self.counters.commands_refused += 1;
+        }
+        self.count_resources();
+        done
+    }
+
+    /// Does what is due: reports, feedback, key-frame requests, consent, speakers.
+    pub fn tick(&mut self, now: Instant, out: &mut impl Outbox) {
+        let mut cursor = 0;
+        while let Some(slot) = self.peer_timers.take_due(now, &mut cursor) {
+            let Some(id) = self.peers.get(slot).map(|peer| peer.id) else { continue };
+            self.work = Work::Other(id);
+            self.peer_due(now, slot, out);
+            let next = self.peer_next_at(slot);
+            self.peer_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
+        }
+        self.work = Work::None;
+        let mut cursor = 0;
+        while let Some(slot) = self.room_timers.take_due(now, &mut cursor) {
+            self.room_due(now, slot, out);
+            let next = self.rooms.get(slot).and_then(Room::next_at);
+            self.room_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
+        }
+        self.count_resources();
+    }
+
+    /// Removes a peer over whose work the engine panicked, and all that is its own.
+    pub fn evict(&mut self, now: Instant, id: PeerId, out: &mut impl Outbox) {
+        if matches!(self.work, Work::Datagram(_)) {
+            self.counters.discard(Reason::Panic);
+        }
+        self.work = Work::None;
+        let _ = now;
+        if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(id).is_ok() {
+            self.counters.peers_evicted += 1;
+        }
+        self.count_resources();
+    }
+
+    /// When [`Self::tick`] is to be called next, if nothing comes before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let (peer, room) = (self.peer_timers.earliest(), self.room_timers.earliest());
+        peer.into_iter().chain(room).min()
+    }
+
+    /// Whose work is in hand; after a panic, whose it was.
+    #[must_use]
+    pub const fn at_work(&self) -> Option<PeerId> {
+        match self.work {
+            Work::None | Work::Datagram(None) => None,
+            Work::Datagram(Some(id)) | Work::Other(id) => Some(id),
+        }
+    }
+
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        path: Path,
+        slot: Option<Slot<PeerId>>,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<Outcome, Reason> {
+        if datagram.len() > DATAGRAM_LEN_MAX {
+            return Err(Reason::TooLong);
+        }
+        let class = Class::of(datagram).map_err(|refused| match refused {
+            Refused::Short => Reason::Short,
+            Refused::Foreign => Reason::Foreign,
+        })?;
+        if class == Class::Stun {
+            return self.check(now, path, datagram, out);
+        }
+        let slot = slot.ok_or(Reason::UnknownPath)?;
+        match class {
+            Class::Stun | Class::Dtls => self.receive_dtls(slot, datagram, out),
+            Class::Rtp => self.media(now, slot, datagram, out),
+            Class::Rtcp => self.feedback(now, slot, datagram, out),
+        }
+    }
+
+    fn receive_dtls(
+        &mut self,
+        slot: Slot<PeerId>,
+        record: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<Outcome, Reason> {
+        let peer = self.peers.get(slot).ok_or(Reason::UnknownPath)?.id;
+        self.counters.dtls_records_received += 1;
+        out.event(Event::Dtls { peer, bytes: record.into() });
+        Ok(Outcome::Consumed)
+    }
+
+    fn send_dtls(&mut self, id: PeerId, record: &[u8], out: &mut impl Outbox) -> Result<(), Refusal> {
+        let slot = self.peers.find(id).ok_or(Refusal::UnknownPeer)?;
+        let path = self.peers.get(slot).and_then(Peer::destination);
+        let sent = path.filter(|_| record.len() <= DATAGRAM_LEN_MAX).and_then(|path| {
+            out.lend(record.len())?.get_mut(..record.len())?.copy_from_slice(record);
+            out.send(&path, record.len());
+            Some(())
+        });
+        match sent {
+            Some(()) => self.counters.dtls_records_sent += 1,
+            None => self.counters.dtls_records_dropped += 1,
+        }
+        Ok(())
+    }
+
+    fn install_keys(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        keys: &Keys,
+        out: &mut impl Outbox,
+    ) -> Result<(), Refusal> {
+        let slot = self.peers.find(id).ok_or(Refusal::UnknownPeer)?;
+        let Some(peer) = self.peers.get_mut(slot) else { return Err(Refusal::UnknownPeer) };
+        peer.transport.install(keys);
+        peer.ingress.restart();
+        peer.retired.clear();
+        for subscription in &peer.subscriptions {
+            if let Some(subscription) = self.subscriptions.get_mut(*subscription) {
+                subscription.stream.rekeyed();
+            }
+        }
+        for index in 0..self.peers.get(slot).map_or(0, |peer| peer.subscriptions.len()) {
+            let subscription = self.peers.get(slot).and_then(|peer| peer.subscriptions.get(index)).copied();
+            if let Some(subscription) = subscription {
+                self.want_key_frame_for(now, subscription);
+            }
+        }
+        self.peer_timers.bring_forward(slot, now);
+        self.tell_transport(slot, out);
+        Ok(())
+    }
+
+    fn fail_peer(&mut self, id: PeerId, reason: FailureReason, out: &mut impl Outbox) -> Result<(), Refusal> {
+        let slot = self.peers.find(id).ok_or(Refusal::UnknownPeer)?;
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.transport.fail(reason);
+        }
+        self.tell_transport(slot, out);
+        Ok(())
+    }
+
+    /// Tells the state of a peer's transport if it is another one than was told.
+    fn tell_transport(&mut self, slot: Slot<PeerId>, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if let Some(state) = peer.transport_state()
+            && peer.transport.tell(state)
+        {
+            out.event(Event::Transport { peer: peer.id, state });
+        }
+    }
+
+    fn wall_clock(&self, now: Instant) -> NtpTime {
+        self.config.wall_clock_at_zero + (now - Instant(0))
+    }
+
+    fn count_resources(&mut self) {
+        self.counters.rooms = self.rooms.len() as u64;
+        self.counters.peers = self.peers.len() as u64;
+        self.counters.publications = self.publications.len() as u64;
+        self.counters.subscriptions = self.subscriptions.len() as u64;
+        self.counters.paths = self.demux.path_count() as u64;
+        self.counters.ufrags = self.demux.ufrag_count() as u64;
+        self.counters.history_buffers = self.pool.in_use() as u64;
+    }
+}
+
+/// A timer that is due again at once waits at least so long: work per moment is bounded.
+const TICK_MIN: core::time::Duration = core::time::Duration::from_millis(5);

@@ -1,0 +1,453 @@
+//! A packet of media from arrival to its copies: open, learn, restore, and forward to each subscription.
+
+use core::time::Duration;
+
+use forward::facts::{Facts, Reference};
+use srtp::cipher::Cipher;
+use srtp::inbound::OpenError;
+use units::handle::{PeerId, PublicationId};
+use units::rtp::Ssrc;
+use units::sequence::Seq;
+use units::time::Instant;
+use wire::rtp::{Header, without_padding};
+use wire::rtx;
+
+use crate::command::{MediaKind, PayloadCodec};
+use crate::discard::{CopyReason, Reason};
+use crate::egress::sent::Copied as Remembered;
+use crate::egress::{Copied, Plain, header, send_copy};
+use crate::engine::{Engine, Outcome};
+use crate::event::Event;
+use crate::ingress::Head;
+use crate::ingress::codec::Picture;
+use crate::ingress::source::Assignment;
+use crate::outbox::Outbox;
+use crate::peer::Peer;
+use crate::room::publication::Publication;
+use crate::room::subscription::Subscription;
+use crate::slots::Slot;
+
+/// A packet that was learnt from and is to be forwarded.
+#[derive(Debug)]
+struct Arrival<'a> {
+    publication: Slot<PublicationId>,
+    layer: u8,
+    source: Ssrc,
+    sequence: Seq,
+    out_of_order: bool,
+    timestamp: u32,
+    marker: bool,
+    codec: PayloadCodec,
+    /// Header and payload in the clear, without padding.
+    bytes: &'a mut [u8],
+    header_len: usize,
+}
+
+/// Where a packet stands: from whom, of which stream, under which number.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: Slot<PeerId>,
+    assignment: Assignment,
+    head: Head,
+    sequence: Seq,
+    payload_len: usize,
+}
+
+impl<C: Cipher> Engine<C> {
+    pub(crate) fn media(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<Outcome, Reason> {
+        let head = Head::of(&Header::parse(datagram).map_err(|_| Reason::RtpMalformed)?);
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let inbound = peer.transport.inbound.as_mut().ok_or(Reason::NoKeys)?;
+        if inbound.is_duplicate(head.ssrc, head.sequence) {
+            return self.duplicate(now, slot, &head, datagram);
+        }
+        let opened = inbound.open_rtp(datagram, head.header_len).map_err(refused)?;
+        let packet = datagram.get_mut(..opened.len).ok_or(Reason::RtpMalformed)?;
+        let place = self.learn_transport(now, slot, head, opened.sequence, packet)?;
+        let packet = packet.get_mut(..head.header_len + place.payload_len).ok_or(Reason::RtpMalformed)?;
+        let arrival = if place.assignment.repair {
+            match self.restore(now, &place, packet)? {
+                Some(arrival) => arrival,
+                None => return Ok(Outcome::Consumed),
+            }
+        } else {
+            self.learn(now, &place, packet, out)?
+        };
+        self.forward(now, slot, arrival, out)
+    }
+
+    /// A packet that was opened before may be a bandwidth probe: then transport feedback learns of it, and nothing else.
+    fn duplicate(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        head: &Head,
+        datagram: &mut [u8],
+    ) -> Result<Outcome, Reason> {
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let number =
+            Header::parse(datagram).ok().and_then(|header| peer.ingress.ids.transport_sequence(&header));
+        if let (Some(number), Some(inbound)) = (number, &peer.transport.inbound) {
+            inbound.open_duplicate_rtp(datagram, head.header_len).map_err(refused)?;
+            if peer.ingress.twcc.received(now, number) {
+                self.counters.probes_received += 1;
+                self.feedback_pending(slot);
+            }
+        }
+        Err(Reason::Duplicate)
+    }
+
+    /// What an authentic packet tells whatever it carries: its transport-wide number, and its stream.
+    fn learn_transport(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        head: Head,
+        sequence: Seq,
+        packet: &[u8],
+    ) -> Result<Place, Reason> {
+        let Ok(header) = Header::parse(packet) else { return Err(Reason::RtpMalformed) };
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let ingress = &mut peer.ingress;
+        if let Some(number) = ingress.ids.transport_sequence(&header) {
+            ingress.twcc.received(now, number);
+        }
+        let payload = packet.get(head.header_len..).ok_or(Reason::RtpMalformed)?;
+        let payload = without_padding(payload, head.padded).map_err(|_| Reason::RtpMalformed)?;
+        let names = ingress.ids.names(&header);
+        let source = ingress.source_of(&head, names).map_err(|_| Reason::TooManySources)?;
+        let assignment = source.assignment.ok_or(Reason::UnknownSource);
+        let payload_len = payload.len();
+        peer.timers.reports_at.get_or_insert(now + FIRST_REPORT_AFTER);
+        self.feedback_pending(slot);
+        Ok(Place { slot, assignment: assignment?, head, sequence, payload_len })
+    }
+
+    /// Learns from a packet of a publication's own stream.
+    fn learn<'a>(
+        &mut self,
+        now: Instant,
+        place: &Place,
+        packet: &'a mut [u8],
+        out: &mut impl Outbox,
+    ) -> Result<Arrival<'a>, Reason> {
+        let Place { slot, assignment, head, sequence, payload_len } = *place;
+        let publication = self.publications.get_mut(assignment.publication).ok_or(Reason::UnknownSource)?;
+        let codec = publication.codec(head.payload_type).ok_or(Reason::UnknownPayloadType)?;
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let source = peer.ingress.source_mut(head.ssrc).ok_or(Reason::UnknownSource)?;
+        let before = source.seen.highest();
+        if !source.seen.insert(sequence) {
+            return Err(Reason::Duplicate);
+        }
+        source.reception.set_clock_rate(codec.clock_rate);
+        let given_up = source.learn(now, sequence, head.timestamp, packet.len(), publication.spec.nack);
+        self.counters.packets_given_up += u64::from(given_up);
+        if before.is_some_and(|before| sequence > before.next()) {
+            self.peer_timers.bring_forward(slot, now + NACK_AFTER);
+        }
+        let elapsed =
+            source.timestamp.replace(head.timestamp).map(|before| head.timestamp.wrapping_sub(before));
+        if publication.spec.kind == MediaKind::Audio
+            && let Ok(header) = Header::parse(packet)
+            && let Some(level) = peer.ingress.ids.audio_level(&header)
+            && let Some(room) = self.rooms.get(publication.room)
+            && !publication.spec.muted
+        {
+            let duration = elapsed.map_or(Duration::ZERO, |elapsed| covered(elapsed, codec.clock_rate));
+            publication.speaker.observe(now, level.level, duration, &room.audio_levels);
+        }
+        self.note_source(now, assignment, &head, out);
+        Ok(Arrival {
+            publication: assignment.publication,
+            layer: assignment.layer,
+            source: head.ssrc,
+            sequence,
+            out_of_order: before.is_some_and(|before| sequence < before),
+            timestamp: head.timestamp,
+            marker: head.marker,
+            codec,
+            bytes: packet,
+            header_len: head.header_len,
+        }
+        .with_payload(payload_len))
+    }
+
+    /// Tells of an encoding's first packet, and lets a layer that came to life be forwarded.
+    fn note_source(&mut self, now: Instant, assignment: Assignment, head: &Head, out: &mut impl Outbox) {
+        let Some(publication) = self.publications.get_mut(assignment.publication) else { return };
+        let Some(encoding) = publication.encoding_mut(assignment.layer) else { return };
+        let started = encoding.source.replace(head.ssrc) != Some(head.ssrc);
+        let alive = publication.packet_came(now, assignment.layer);
+        if started {
+            out.event(Event::SourceStarted {
+                publication: publication.spec.id,
+                layer: assignment.layer,
+                ssrc: head.ssrc,
+                payload_type: head.payload_type,
+            });
+        }
+        if alive || started {
+            self.retarget(now, assignment.publication);
+        }
+    }
+
+    /// Turns a retransmission into the packet that it repeats. `None` for a probe of nothing but padding.
+    fn restore<'a>(
+        &mut self,
+        now: Instant,
+        place: &Place,
+        packet: &'a mut [u8],
+    ) -> Result<Option<Arrival<'a>>, Reason> {
+        let Place { slot, assignment, head, sequence, payload_len } = *place;
+        let publication = self.publications.get_mut(assignment.publication).ok_or(Reason::UnknownSource)?;
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let repair = peer.ingress.source_mut(head.ssrc).ok_or(Reason::UnknownSource)?;
+        repair.learn(now, sequence, head.timestamp, packet.len(), false);
+        let payload = packet.get(head.header_len..).ok_or(Reason::RtxUnusable)?;
+        let Some(original) = rtx::original_sequence(payload) else { return Ok(None) };
+        let codec = publication.codec_of_rtx(head.payload_type).ok_or(Reason::UnknownPayloadType)?;
+        let ssrc = publication.encoding(assignment.layer).and_then(|encoding| encoding.source);
+        let ssrc = ssrc.ok_or(Reason::RtxUnusable)?;
+        let source = peer.ingress.source_mut(ssrc).ok_or(Reason::RtxUnusable)?;
+        let original = source.extend(original).ok_or(Reason::RtxUnusable)?;
+        let before = source.seen.highest();
+        if !source.seen.insert(original) {
+            return Err(Reason::RtxDuplicate);
+        }
+        if publication.spec.nack {
+            source.nack.received(now, original);
+        }
+        self.counters.packets_restored += 1;
+        let restored = rtx::restore(packet, head.header_len, codec.payload_type, ssrc);
+        let bytes = restored.ok_or(Reason::RtxUnusable)?;
+        Ok(Some(
+            Arrival {
+                publication: assignment.publication,
+                layer: assignment.layer,
+                source: ssrc,
+                sequence: original,
+                out_of_order: before.is_some_and(|before| original < before),
+                timestamp: head.timestamp,
+                marker: head.marker,
+                codec,
+                bytes,
+                header_len: head.header_len,
+            }
+            .with_payload(payload_len.saturating_sub(rtx::ORIGINAL_SEQUENCE_LEN)),
+        ))
+    }
+
+    /// Keeps the packet for retransmission and sends a copy to each subscription that takes it.
+    fn forward(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        mut arrival: Arrival<'_>,
+        out: &mut impl Outbox,
+    ) -> Result<Outcome, Reason> {
+        let facts = self.facts(slot, &arrival);
+        let publication = self.publications.get_mut(arrival.publication).ok_or(Reason::UnknownSource)?;
+        let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
+        if facts.key_frame {
+            encoding.key_frame.key_frame_arrived();
+        }
+        if publication.spec.muted {
+            return Err(Reason::Muted);
+        }
+        if publication.subscribers.is_empty() {
+            return Err(Reason::NotWanted);
+        }
+        if facts.payload_len > 0 {
+            let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
+            if !encoding.history.keep(arrival.source, arrival.sequence, arrival.bytes, &mut self.pool) {
+                self.counters.history_exhausted += 1;
+            }
+        }
+        let sent = self.fan_out(now, slot, &mut arrival, &facts, out);
+        if sent == 0 { Err(Reason::NotWanted) } else { Ok(Outcome::Forwarded) }
+    }
+
+    /// What forwarding has to know of the packet, for all subscriptions.
+    fn facts(&self, slot: Slot<PeerId>, arrival: &Arrival<'_>) -> Facts {
+        let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
+        let picture = Picture::read(arrival.codec.codec, payload);
+        let source = self.peers.get(slot).and_then(|peer| peer.ingress.source(arrival.source));
+        let report = source.and_then(|source| source.reception.last_sender_report());
+        Facts {
+            source: arrival.source,
+            layer: arrival.layer,
+            sequence: arrival.sequence,
+            out_of_order: arrival.out_of_order,
+            timestamp: arrival.timestamp,
+            marker: arrival.marker,
+            payload_len: payload.len(),
+            key_frame: picture.key_frame,
+            vp8: picture.vp8,
+            reference: report.map(|report| Reference {
+                received: report.arrived_at,
+                ntp: report.ntp,
+                rtp: report.timestamp,
+            }),
+        }
+    }
+
+    fn fan_out(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        arrival: &mut Arrival<'_>,
+        facts: &Facts,
+        out: &mut impl Outbox,
+    ) -> usize {
+        let wall_clock = self.wall_clock(now);
+        let Some(ids) = self.peers.get(slot).map(|peer| peer.ingress.ids) else { return 0 };
+        let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
+        let mut sent = 0;
+        let mut wanted_layers = 0_u8;
+        for subscription in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
+            let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
+            let subscriber = subscription.peer;
+            let mut copy = Copying { now, wall_clock, publication, facts, codec: &arrival.codec };
+            let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
+            match copy.send(subscription, peer, &mut packet, out) {
+                Ok(len) => {
+                    sent += 1;
+                    self.counters.copies_sent += 1;
+                    self.counters.copy_bytes_sent += len as u64;
+                    if !core::mem::replace(&mut subscription.started, true) {
+                        out.event(Event::SubscriptionStarted { subscription: subscription.spec.id });
+                        peer.timers.sender_reports_at = Some(now);
+                        self.peer_timers.bring_forward(subscriber, now);
+                    }
+                }
+                Err(reason) => {
+                    self.counters.discard_copy(reason);
+                    let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
+                    wanted_layers |=
+                        wanted.map_or(0, |layer| 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
+                }
+            }
+        }
+        if wanted_layers != 0 {
+            self.want_key_frames(now, arrival.publication, wanted_layers);
+        }
+        sent
+    }
+
+    /// Transport feedback has something to tell.
+    fn feedback_pending(&mut self, slot: Slot<PeerId>) {
+        let next = self.peers.get(slot).and_then(|peer| peer.ingress.twcc.next_at());
+        if let Some(at) = next {
+            self.peer_timers.bring_forward(slot, at);
+        }
+    }
+}
+
+impl Arrival<'_> {
+    /// Cuts off what follows the payload.
+    fn with_payload(mut self, payload_len: usize) -> Self {
+        let bytes = core::mem::take(&mut self.bytes);
+        let len = bytes.len().min(self.header_len + payload_len);
+        self.bytes = bytes.split_at_mut(len).0;
+        self
+    }
+}
+
+/// What all copies of one packet have in common.
+struct Copying<'a> {
+    now: Instant,
+    wall_clock: units::time::NtpTime,
+    publication: &'a Publication,
+    facts: &'a Facts,
+    codec: &'a PayloadCodec,
+}
+
+impl Copying<'_> {
+    fn send<C: Cipher>(
+        &mut self,
+        subscription: &mut Subscription,
+        peer: &mut Peer<C>,
+        packet: &mut Plain<'_>,
+        out: &mut impl Outbox,
+    ) -> Result<usize, CopyReason> {
+        let path = peer.destination().ok_or(CopyReason::NotConnected)?;
+        let outbound = peer.transport.outbound.as_mut().ok_or(CopyReason::NotConnected)?;
+        let mapping = subscription.mapping(self.codec.payload_type).ok_or(CopyReason::NotMapped)?;
+        let forwarder = subscription.forwarder(self.codec, self.publication).ok_or(CopyReason::OtherCodec)?;
+        let rewrite = forwarder.forward(self.now, self.facts)?;
+        let index = subscription.stream.index(rewrite.sequence).ok_or(CopyReason::TooLate)?;
+        let stamp = peer.egress.stamp(self.wall_clock);
+        let copied = Copied {
+            payload_type: mapping.to,
+            ssrc: subscription.stream.ssrc,
+            index,
+            timestamp: rewrite.timestamp,
+            marker: rewrite.marker,
+            mid: &subscription.spec.mid,
+            passed: passed(self.publication),
+            stamp,
+            prefix: rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()),
+            replaces: rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),
+            again: None,
+        };
+        let sent = send_copy(&path, packet, &copied, &peer.egress.ids, outbound, out);
+        // What found no buffer is lost like on the way, and may be asked for like that.
+        let header_digest = match sent {
+            Ok(sent) => Some(sent.header_digest),
+            Err(_) => None,
+        };
+        let stream = &mut subscription.stream;
+        stream.sent.remember(Remembered {
+            layer: self.facts.layer,
+            source: self.facts.source,
+            source_sequence: self.facts.sequence,
+            payload_types: (self.codec.payload_type, mapping.to),
+            rewrite,
+            stamp,
+            header_digest,
+            sent_at: self.now,
+            resent: 0,
+        });
+        let len = sent?.len;
+        stream.packets += 1;
+        stream.payload_bytes += self.facts.payload_len as u64;
+        stream.budget.sent(self.now, len);
+        Ok(len)
+    }
+}
+
+/// Which extension elements of a publication are passed on. Frame numbers only if nothing changes their order.
+pub(super) const fn passed(publication: &Publication) -> &'static [crate::command::ExtensionKind] {
+    match publication.spec.kind {
+        MediaKind::Audio => header::AUDIO,
+        MediaKind::Video if publication.encodings.len() == 1 => header::VIDEO_WHOLE,
+        MediaKind::Video => header::VIDEO,
+    }
+}
+
+/// How much time an audio packet stands for; a longer step of its timestamp is a pause.
+fn covered(elapsed: u32, clock_rate: u32) -> Duration {
+    let micros = (u64::from(elapsed) * 1_000_000).checked_div(u64::from(clock_rate)).unwrap_or(0);
+    if micros > 120_000 { Duration::ZERO } else { Duration::from_micros(micros) }
+}
+
+pub(super) const fn refused(error: OpenError) -> Reason {
+    match error {
+        OpenError::Short => Reason::Short,
+        OpenError::Replay => Reason::Duplicate,
+        OpenError::Unauthentic => Reason::Authentication,
+        OpenError::TooManySources => Reason::TooManySources,
+    }
+}
+
+/// When missing packets are asked for first; the queue knows better when it is looked at.
+const NACK_AFTER: Duration = Duration::from_millis(20);
+const FIRST_REPORT_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,318 @@
+//! What is sent to a peer when its time comes: transport feedback, NACKs, reports, key-frame requests; and its consent.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bwe::receive::Interval;
+use srtp::cipher::Cipher;
+use units::handle::{PeerId, PublicationId, SubscriptionId};
+use units::rtp::Ssrc;
+use units::sequence::Seq16;
+use units::time::Instant;
+use wire::rtcp::build::FeedbackHead;
+use wire::rtcp::extended::LastReceiverReport;
+use wire::rtcp::feedback::{FullIntraEntry, PictureLossIndication};
+use wire::rtcp::report::{ReportBlock, SenderInfo};
+
+use crate::command::UplinkFeedback;
+use crate::engine::Engine;
+use crate::engine::rtcp_out::Batch;
+use crate::ingress::Ingress;
+use crate::ingress::nack::QUEUE_MAX;
+use crate::outbox::Outbox;
+use crate::peer::{Peer, Timers, Uplink};
+use crate::quality::Totals;
+use crate::room::publication::Publication;
+use crate::room::subscription::Subscription;
+use crate::slots::{Slot, Slots};
+
+impl<C: Cipher> Engine<C> {
+    /// Does what is due for one peer.
+    pub(super) fn peer_due(&mut self, now: Instant, slot: Slot<PeerId>, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        peer.ice.expire(now, |ufrag| self.demux.remove_ufrag(ufrag));
+        while peer.consent.step(now).is_some() {}
+        self.tell_transport(slot, out);
+
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let Some(path) = peer.destination() else { return };
+        let Peer { transport, ingress, timers, uplink, publications, subscriptions, .. } = peer;
+        let Some(outbound) = transport.outbound.as_mut() else { return };
+        let mut batch = Batch::new(path, outbound, &mut self.counters, out);
+        let rtcp_ssrc = peer.rtcp_ssrc;
+        if timers.reports_at.is_some_and(|at| at <= now) {
+            receiver_reports(now, rtcp_ssrc, ingress, timers, &mut batch);
+            bandwidth(now, rtcp_ssrc, ingress, uplink, &mut batch);
+        }
+        if uplink.feedback == UplinkFeedback::TransportCc
+            && ingress.twcc.next_at().is_some_and(|at| at <= now)
+        {
+            transport_feedback(now, rtcp_ssrc, ingress, &mut batch);
+        }
+        nacks(now, rtcp_ssrc, peer.rtt, ingress, &mut batch);
+        key_frame_requests(now, rtcp_ssrc, peer.rtt, publications, &mut self.publications, &mut batch);
+        if timers.sender_reports_at.is_some_and(|at| at <= now) {
+            timers.sender_reports_at =
+                sender_reports(now, subscriptions, &mut self.subscriptions, &mut batch);
+        }
+        batch.flush();
+    }
+
+    /// When the peer has something due next.
+    pub(super) fn peer_next_at(&self, slot: Slot<PeerId>) -> Option<Instant> {
+        let peer = self.peers.get(slot)?;
+        let alive = [peer.consent.next_at(), peer.ice.next_expiry()];
+        let sending = peer.destination().is_some() && peer.transport.outbound.is_some();
+        if !sending {
+            return alive.into_iter().flatten().min();
+        }
+        let twcc =
+            peer.ingress.twcc.next_at().filter(|_| peer.uplink.feedback == UplinkFeedback::TransportCc);
+        let nack = peer.ingress.sources().filter_map(|(_, source)| source.nack.next_at()).min();
+        let key_frame = peer.publications.iter().filter_map(|slot| self.publications.get(*slot));
+        let key_frame =
+            key_frame.filter_map(|publication| next_key_frame_request(publication, peer.rtt)).min();
+        let reports = [peer.timers.reports_at, peer.timers.sender_reports_at];
+        alive.into_iter().chain(reports).chain([twcc, nack, key_frame]).flatten().min()
+    }
+
+    /// A key frame of the layer that the subscription should get is wanted.
+    pub(super) fn want_key_frame_for(&mut self, now: Instant, slot: Slot<SubscriptionId>) {
+        let Some(subscription) = self.subscriptions.get_mut(slot) else { return };
+        if subscription.spec.paused {
+            return;
+        }
+        let publication = subscription.publication;
+        let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
+        let layer_max = subscription.spec.layer_max;
+        let best =
+            self.publications.get(publication).and_then(|publication| publication.best_layer(layer_max));
+        if let Some(layer) = current.or(best) {
+            self.want_key_frames(now, publication, 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
+        }
+    }
+
+    /// Key frames of some layers, one bit each, are wanted.
+    pub(super) fn want_key_frames(&mut self, now: Instant, slot: Slot<PublicationId>, layers: u8) {
+        let Some(publication) = self.publications.get_mut(slot) else { return };
+        if publication.spec.kind == crate::command::MediaKind::Audio || publication.spec.muted {
+            return;
+        }
+        for (layer, encoding) in publication.encodings.iter_mut().enumerate() {
+            if layers >> layer & 1 == 1 {
+                encoding.key_frame.want();
+            }
+        }
+        let publisher = publication.peer;
+        let rtt = self.peers.get(publisher).and_then(|peer| peer.rtt);
+        if let Some(at) = next_key_frame_request(publication, rtt) {
+            self.peer_timers.bring_forward(publisher, at.max(now));
+        }
+    }
+}
+
+/// RR with a block for each stream (RFC 3550 §6.4.2), and the answer to a reference time (RFC 3611 §4.5).
+fn receiver_reports<C: Cipher, O: Outbox>(
+    now: Instant,
+    sender: Ssrc,
+    ingress: &mut Ingress,
+    timers: &mut Timers,
+    batch: &mut Batch<'_, C, O>,
+) {
+    timers.reports_at = Some(now + REPORT_INTERVAL);
+    let blocks: Vec<ReportBlock> = ingress
+        .sources_mut()
+        .filter_map(|(ssrc, source)| Some(block(ssrc, source.reception.report(now)?)))
+        .collect();
+    for blocks in blocks.chunks(BLOCKS_MAX) {
+        let _ = batch.add(|builder| builder.receiver_report(sender, blocks));
+    }
+    if let Some((ssrc, last_receiver_report, came_at)) = timers.reference_time.take() {
+        let answer = LastReceiverReport { ssrc, last_receiver_report, delay: short_time(now - came_at) };
+        let _ = batch.add(|builder| builder.last_receiver_reports(sender, &[answer]));
+    }
+    if blocks.is_empty() {
+        timers.reports_at = None;
+    }
+}
+
+fn block(ssrc: Ssrc, report: crate::ingress::reception::Report) -> ReportBlock {
+    ReportBlock {
+        ssrc,
+        fraction_lost: report.fraction_lost,
+        cumulative_lost: report.cumulative_lost,
+        highest_sequence: report.highest,
+        jitter: report.jitter,
+        last_sender_report: report.last_sender_report,
+        delay_since_last_sender_report: short_time(report.delay_since),
+    }
+}
+
+/// What the peer may send, where REMB is what it understands.
+fn bandwidth<C: Cipher, O: Outbox>(
+    now: Instant,
+    sender: Ssrc,
+    ingress: &Ingress,
+    uplink: &mut Uplink,
+    batch: &mut Batch<'_, C, O>,
+) {
+    if uplink.feedback != UplinkFeedback::Remb {
+        return;
+    }
+    let mut totals = Totals::default();
+    let mut ssrcs = Vec::new();
+    for (ssrc, source) in ingress.sources().filter(|(_, source)| source.assignment.is_some()) {
+        totals = totals.plus(source.totals());
+        if source.media().is_some() {
+            ssrcs.push(ssrc);
+        }
+    }
+    let before = core::mem::replace(&mut uplink.before, totals);
+    let estimate = uplink.estimate.update(
+        now,
+        &Interval {
+            bytes: totals.bytes.saturating_sub(before.bytes),
+            packets: totals.packets.saturating_sub(before.packets),
+            packets_lost: u64::try_from(totals.lost - before.lost).unwrap_or(0),
+            tracks: u32::try_from(ssrcs.len()).unwrap_or(u32::MAX),
+        },
+    );
+    if !ssrcs.is_empty() {
+        ssrcs.truncate(REMB_SSRCS_MAX);
+        let _ = batch.add(|builder| builder.remb(sender, estimate, &ssrcs));
+    }
+}
+
+fn transport_feedback<C: Cipher, O: Outbox>(
+    now: Instant,
+    sender: Ssrc,
+    ingress: &mut Ingress,
+    batch: &mut Batch<'_, C, O>,
+) {
+    let media = ingress.sources().next().map_or(Ssrc(0), |(ssrc, _)| ssrc);
+    while let Some((base, feedback_count)) = ingress.twcc.head() {
+        let head = FeedbackHead { sender, media, base, feedback_count };
+        let told = batch.add(|builder| match builder.transport_feedback(&head, ingress.twcc.untold())? {
+            // Not one chunk fitted behind what is there already.
+            0 => Err(wire::rtcp::build::Refused::NoRoom),
+            count => Ok(count),
+        });
+        let Ok(count) = told else { return };
+        ingress.twcc.told(now, count);
+        batch.counters().transport_feedback_sent += 1;
+    }
+}
+
+fn nacks<C: Cipher, O: Outbox>(
+    now: Instant,
+    sender: Ssrc,
+    rtt: Option<Duration>,
+    ingress: &mut Ingress,
+    batch: &mut Batch<'_, C, O>,
+) {
+    for (media, source) in ingress.sources_mut() {
+        let mut missing = [Seq16(0); QUEUE_MAX];
+        let mut count = 0;
+        let given_up = source.nack.due(now, rtt, |sequence| {
+            if let Some(slot) = missing.get_mut(count) {
+                *slot = sequence.low();
+                count += 1;
+            }
+        });
+        batch.counters().packets_given_up += u64::from(given_up);
+        let mut missing = missing.get(..count).unwrap_or_default();
+        while !missing.is_empty() {
+            let told = batch.add(|builder| builder.nack(sender, media, missing.iter().copied()));
+            let Ok(told) = told else { break };
+            missing = missing.get(told..).unwrap_or_default();
+            batch.counters().nacks_sent += 1;
+            batch.counters().packets_nacked += told as u64;
+        }
+    }
+}
+
+fn next_key_frame_request(publication: &Publication, rtt: Option<Duration>) -> Option<Instant> {
+    if publication.spec.muted || !(publication.spec.pli || publication.spec.fir) {
+        return None;
+    }
+    let encodings = (0..).zip(&publication.encodings).filter(|(_, encoding)| encoding.source.is_some());
+    encodings.filter_map(|(layer, encoding)| encoding.key_frame.next_at(layer, rtt)).min()
+}
+
+fn key_frame_requests<C: Cipher, O: Outbox>(
+    now: Instant,
+    sender: Ssrc,
+    rtt: Option<Duration>,
+    slots: &[Slot<PublicationId>],
+    publications: &mut Slots<PublicationId, Publication>,
+    batch: &mut Batch<'_, C, O>,
+) {
+    for slot in slots {
+        let Some(publication) = publications.get_mut(*slot) else { continue };
+        if next_key_frame_request(publication, rtt).is_none_or(|at| now < at) {
+            continue;
+        }
+        let pli = publication.spec.pli;
+        for (layer, encoding) in (0..).zip(&mut publication.encodings) {
+            let Some(media) = encoding.source else { continue };
+            if !encoding.key_frame.ask(now, layer, rtt) {
+                continue;
+            }
+            let entry = FullIntraEntry { ssrc: media, command: encoding.key_frame.fir_sequence };
+            let asked = batch.add(|builder| {
+                if pli {
+                    builder.picture_loss_indication(PictureLossIndication { sender, media })
+                } else {
+                    builder.full_intra_request(sender, &[entry])
+                }
+            });
+            batch.counters().key_frame_requests_sent += u64::from(asked.is_ok());
+        }
+    }
+}
+
+/// SR and SDES for each stream whose time has come. Returns when the next one's comes.
+fn sender_reports<C: Cipher, O: Outbox>(
+    now: Instant,
+    slots: &[Slot<SubscriptionId>],
+    subscriptions: &mut Slots<SubscriptionId, Subscription>,
+    batch: &mut Batch<'_, C, O>,
+) -> Option<Instant> {
+    let mut next: Option<Instant> = None;
+    for slot in slots {
+        let Some(subscription) = subscriptions.get_mut(*slot).filter(|subscription| subscription.started)
+        else {
+            continue;
+        };
+        if subscription.stream.reporting.is_due(now) {
+            let told = subscription.running().and_then(|forwarder| forwarder.sender_report(now));
+            subscription.stream.reporting.reported(now, told.map(|(ntp, _)| ntp));
+            if let Some((ntp, rtp_timestamp)) = told {
+                let stream = &subscription.stream;
+                #[expect(clippy::cast_possible_truncation, reason = "the fields count modulo 2^32")]
+                let info = SenderInfo {
+                    ssrc: stream.ssrc,
+                    ntp,
+                    rtp_timestamp,
+                    packet_count: stream.packets as u32,
+                    octet_count: stream.payload_bytes as u32,
+                };
+                let cname = subscription.spec.cname.as_bytes();
+                let _ = batch.add(|builder| builder.sender_report(&info, &[]));
+                let _ = batch.add(|builder| builder.source_description(info.ssrc, cname));
+            }
+        }
+        let at = subscription.stream.reporting.next_at();
+        next = Some(next.map_or(at, |next| next.min(at)));
+    }
+    next
+}
+
+/// In units of 1/65536 s, as delays in reports are.
+fn short_time(time: Duration) -> u32 {
+    u32::try_from((time.as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX)
+}
+
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const BLOCKS_MAX: usize = 31;
+const REMB_SSRCS_MAX: usize = 64;

@@ -1,0 +1,146 @@
+//! A subscriber's NACK answered: the packet is found by the number under which it was sent, and sealed again from the history.
+
+use core::time::Duration;
+
+use srtp::cipher::Cipher;
+use units::handle::PeerId;
+use units::rtp::Ssrc;
+use units::sequence::Seq16;
+use units::time::Instant;
+use wire::rtp::Header;
+
+use crate::egress::sent::NotResent;
+use crate::egress::splice::PREFIX_LEN_MAX;
+use crate::egress::{Copied, Plain, send_copy};
+use crate::engine::Engine;
+use crate::engine::media::passed;
+use crate::outbox::Outbox;
+use crate::slots::Slot;
+
+impl<C: Cipher> Engine<C> {
+    /// Sends again what the peer misses of the stream with `ssrc`.
+    pub(super) fn resend(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        ssrc: Ssrc,
+        missing: impl Iterator<Item = Seq16>,
+        out: &mut impl Outbox,
+    ) {
+        for number in missing {
+            self.counters.nacks_received += 1;
+            let counter = match self.resend_one(now, slot, ssrc, number, out) {
+                Ok(()) => &mut self.counters.packets_resent,
+                Err(NotSent::Not(NotResent::Unknown)) => &mut self.counters.nacks_unknown,
+                Err(NotSent::Not(NotResent::Recent)) => &mut self.counters.nacks_recent,
+                Err(NotSent::Not(NotResent::Exhausted)) => &mut self.counters.nacks_exhausted,
+                Err(NotSent::OverBudget) => &mut self.counters.nacks_over_budget,
+                Err(NotSent::Unsendable) => &mut self.counters.nacks_unsendable,
+            };
+            *counter += 1;
+        }
+    }
+
+    fn resend_one(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        ssrc: Ssrc,
+        number: Seq16,
+        out: &mut impl Outbox,
+    ) -> Result<(), NotSent> {
+        let unknown = NotSent::Not(NotResent::Unknown);
+        let wall_clock = self.wall_clock(now);
+        let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
+        let subscription = self.subscriptions.get_mut(subscription.ok_or(unknown)?).ok_or(unknown)?;
+        let publication = self.publications.get(subscription.publication).ok_or(unknown)?;
+        let ids = self.peers.get(publication.peer).ok_or(unknown)?.ingress.ids;
+        let peer = self.peers.get_mut(slot).ok_or(unknown)?;
+        let path = peer.destination().ok_or(NotSent::Unsendable)?;
+        let outbound = peer.transport.outbound.as_mut().ok_or(NotSent::Unsendable)?;
+        let stream = &mut subscription.stream;
+        if ssrc != stream.ssrc {
+            return Err(unknown);
+        }
+        let rtt = peer.rtt.unwrap_or(RTT_DEFAULT).max(RTT_MIN);
+        let sent = stream.sent.ask(now, number, rtt).map_err(NotSent::Not)?;
+        let encoding = publication.encoding(sent.layer).ok_or(unknown)?;
+        let bytes =
+            encoding.history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?;
+        let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
+        if !stream.budget.take(now, bytes.len()) {
+            return Err(NotSent::OverBudget);
+        }
+        let mapping = subscription.spec.payloads.iter().find(|mapping| mapping.from == sent.payload_types.0);
+        let rtx_payload_type = mapping.and_then(|mapping| mapping.rtx);
+        let mut prefix = Prefix::default();
+        let as_rtx = stream.rtx.as_mut().zip(rtx_payload_type);
+        let (own_ssrc, payload_type, index, stamp, again) = match as_rtx {
+            Some((rtx, payload_type)) => {
+                let index = rtx.sequence;
+                rtx.sequence = index.next();
+                prefix.push(&sent.rewrite.sequence.low().0.to_be_bytes());
+                (rtx.ssrc, payload_type, index, peer.egress.stamp(wall_clock), None)
+            }
+            None => {
+                let index = stream.index(sent.rewrite.sequence).ok_or(NotSent::Unsendable)?;
+                (stream.ssrc, sent.payload_types.1, index, sent.stamp, sent.header_digest)
+            }
+        };
+        let own_number = own_ssrc == stream.ssrc;
+        prefix.push(sent.rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()));
+        let copied = Copied {
+            payload_type,
+            ssrc: own_ssrc,
+            index,
+            timestamp: sent.rewrite.timestamp,
+            marker: sent.rewrite.marker,
+            mid: &subscription.spec.mid,
+            passed: passed(publication),
+            stamp,
+            prefix: prefix.as_bytes(),
+            replaces: sent.rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),
+            again,
+        };
+        let mut packet = Plain { bytes, header_len, ids: &ids };
+        let resent = send_copy(&path, &mut packet, &copied, &peer.egress.ids, outbound, out)
+            .map_err(|_| NotSent::Unsendable)?;
+        if own_number {
+            stream.sent.sealed(sent.rewrite.sequence, resent.header_digest);
+        }
+        Ok(())
+    }
+}
+
+/// Why a packet that a subscriber misses is not sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotSent {
+    Not(NotResent),
+    /// The stream had its share of retransmissions.
+    OverBudget,
+    /// No path, no keys, no buffer, or it would not be the same packet.
+    Unsendable,
+}
+
+/// What comes before the rest of the payload.
+#[derive(Default)]
+struct Prefix {
+    bytes: [u8; PREFIX_LEN_MAX],
+    len: usize,
+}
+
+impl Prefix {
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.len += bytes.len();
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+const RTT_DEFAULT: Duration = Duration::from_millis(70);
+const RTT_MIN: Duration = Duration::from_millis(10);

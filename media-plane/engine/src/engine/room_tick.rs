@@ -1,0 +1,128 @@
+//! What a room does when its time comes: tell speakers and quality, and notice layers that ended.
+
+use alloc::vec::Vec;
+
+use srtp::cipher::Cipher;
+use units::handle::{PublicationId, RoomId};
+use units::time::Instant;
+
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::outbox::Outbox;
+use crate::quality::Totals;
+use crate::room::publication::Publication;
+use crate::room::{LAYERS_INTERVAL, QUALITY_INTERVAL, Room, interval};
+use crate::slots::{Slot, Slots};
+
+impl<C: Cipher> Engine<C> {
+    pub(super) fn room_due(&mut self, now: Instant, slot: Slot<RoomId>, out: &mut impl Outbox) {
+        let Some(room) = self.rooms.get_mut(slot) else { return };
+        if room.speakers_at <= now {
+            room.speakers_at = now + interval(&room.audio_levels);
+            tell_speakers(now, room, &self.publications, out);
+        }
+        let settle = room.layers_at <= now;
+        let quality = room.quality_at <= now;
+        if settle {
+            room.layers_at = now + LAYERS_INTERVAL;
+        }
+        if quality {
+            room.quality_at = now + QUALITY_INTERVAL;
+        }
+        if settle {
+            self.settle_layers(now, slot);
+        }
+        if quality {
+            self.tell_quality(slot, out);
+        }
+    }
+
+    /// Lets each subscription of a publication get the best layer that there is now.
+    pub(super) fn retarget(&mut self, now: Instant, slot: Slot<PublicationId>) {
+        let Some(publication) = self.publications.get(slot) else { return };
+        let mut wanted_layers = 0_u8;
+        for subscription in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
+            subscription.apply(publication);
+            let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
+            wanted_layers |= wanted.map_or(0, |layer| 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
+        }
+        if wanted_layers != 0 {
+            self.want_key_frames(now, slot, wanted_layers);
+        }
+    }
+
+    fn settle_layers(&mut self, now: Instant, slot: Slot<RoomId>) {
+        let count = self.rooms.get(slot).map_or(0, |room| room.publications.len());
+        for index in 0..count {
+            let publication = self.rooms.get(slot).and_then(|room| room.publications.get(index)).copied();
+            let Some(publication) = publication else { continue };
+            if self.publications.get_mut(publication).is_some_and(Publication::settle_layers) {
+                self.retarget(now, publication);
+            }
+        }
+    }
+
+    fn tell_quality(&mut self, slot: Slot<RoomId>, out: &mut impl Outbox) {
+        let Some(room) = self.rooms.get(slot) else { return };
+        let mut publications = Vec::with_capacity(room.publications.len());
+        let mut subscriptions = Vec::new();
+        for slot in &room.publications {
+            let Some(publication) = self.publications.get_mut(*slot) else { continue };
+            let peer = self.peers.get(publication.peer);
+            let mut totals = publication.past;
+            let mut jitter_us = 0;
+            for source in publication.encodings.iter().filter_map(|encoding| encoding.source) {
+                let Some(source) = peer.and_then(|peer| peer.ingress.source(source)) else { continue };
+                totals = totals.plus(source.totals());
+                jitter_us = jitter_us.max(source.reception.jitter_us());
+            }
+            let rtt_us = micros(peer.and_then(|peer| peer.rtt));
+            publications.push(totals.since(publication.told, publication.spec.id, rtt_us, jitter_us));
+            publication.told = totals;
+            for slot in &publication.subscribers {
+                let Some(subscription) = self.subscriptions.get_mut(*slot) else { continue };
+                let clock_rate = publication.spec.codecs.first().map_or(0, |codec| codec.clock_rate);
+                let stream = &subscription.stream;
+                let totals = Totals {
+                    packets: stream.packets,
+                    lost: i64::from(stream.reporting.cumulative_lost),
+                    bytes: stream.payload_bytes,
+                };
+                let jitter_us = u64::from(stream.reporting.jitter) * 1_000_000;
+                let jitter_us = jitter_us.checked_div(u64::from(clock_rate)).unwrap_or(0);
+                let jitter_us = u32::try_from(jitter_us).unwrap_or(u32::MAX);
+                let rtt_us = micros(stream.reporting.rtt);
+                subscriptions.push(totals.since(subscription.told, subscription.spec.id, rtt_us, jitter_us));
+                subscription.told = totals;
+            }
+        }
+        if !publications.is_empty() {
+            out.event(Event::Quality { room: room.id, publications, subscriptions });
+        }
+    }
+}
+
+fn tell_speakers(
+    now: Instant,
+    room: &mut Room,
+    publications: &Slots<PublicationId, Publication>,
+    out: &mut impl Outbox,
+) {
+    let mut speakers: Vec<(PublicationId, f32)> = Vec::new();
+    for publication in room.publications.iter().filter_map(|slot| publications.get(*slot)) {
+        if let Some(level) = publication.speaker.level(now, &room.audio_levels) {
+            speakers.push((publication.spec.id, level));
+        }
+    }
+    // Equally loud ones keep their order.
+    speakers.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    if speakers != room.speakers {
+        room.speakers.clone_from(&speakers);
+        out.event(Event::Speakers { room: room.id, speakers });
+    }
+}
+
+fn micros(time: Option<core::time::Duration>) -> u32 {
+    time.map_or(0, |time| u32::try_from(time.as_micros()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,199 @@
+//! What one peer sends: its sources, and what is learnt from each packet once it is authenticated.
+
+pub mod codec;
+pub mod elements;
+pub mod key_frame;
+pub mod nack;
+pub mod reception;
+pub mod seen;
+pub mod source;
+pub mod twcc;
+
+use indexmap::IndexMap;
+use units::handle::PublicationId;
+use units::rtp::{PayloadType, Ssrc};
+use units::sequence::{Seq, Seq16};
+use units::time::Instant;
+use wire::rtp::Header;
+
+use crate::hash::Seeded;
+use crate::ingress::elements::ExtensionIds;
+use crate::ingress::nack::Nack;
+use crate::ingress::reception::Reception;
+use crate::ingress::seen::Seen;
+use crate::ingress::source::{Assignment, Names, Signalled};
+use crate::ingress::twcc::Twcc;
+use crate::quality::Totals;
+use crate::slots::Slot;
+
+/// The receiving half of a peer.
+#[derive(Debug)]
+pub struct Ingress {
+    pub signalled: Signalled,
+    pub ids: ExtensionIds,
+    pub twcc: Twcc,
+    sources: IndexMap<Ssrc, Source, Seeded>,
+    sources_max: usize,
+}
+
+/// One stream of a peer.
+#[derive(Debug)]
+pub struct Source {
+    names: Names,
+    /// `None` while no publication has such a stream.
+    pub assignment: Option<Assignment>,
+    pub reception: Reception,
+    pub nack: Nack,
+    pub seen: Seen,
+    pub payload_type: PayloadType,
+    /// Of the packet before, for the duration that an audio level covers.
+    pub timestamp: Option<u32>,
+}
+
+/// The fixed header's fields, apart from the packet's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pub ssrc: Ssrc,
+    pub sequence: Seq16,
+    pub payload_type: PayloadType,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub padded: bool,
+    pub header_len: usize,
+}
+
+impl Head {
+    #[must_use]
+    pub const fn of(header: &Header<'_>) -> Self {
+        Self {
+            ssrc: header.ssrc(),
+            sequence: header.sequence(),
+            payload_type: header.payload_type(),
+            timestamp: header.timestamp(),
+            marker: header.marker(),
+            padded: header.has_padding(),
+            header_len: header.header_len(),
+        }
+    }
+}
+
+/// The peer sends more streams than are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManySources;
+
+impl Ingress {
+    #[must_use]
+    pub fn new(ids: ExtensionIds, sources_max: usize, seed: Seeded) -> Self {
+        Self {
+            signalled: Signalled::default(),
+            ids,
+            twcc: Twcc::default(),
+            sources: IndexMap::with_hasher(seed),
+            sources_max,
+        }
+    }
+
+    /// The source of an authenticated packet, with its publication if one has such a stream.
+    pub fn source_of(&mut self, head: &Head, names: Names) -> Result<&mut Source, TooManySources> {
+        if !self.sources.contains_key(&head.ssrc) && self.sources.len() >= self.sources_max {
+            return Err(TooManySources);
+        }
+        let source = self.sources.entry(head.ssrc).or_insert_with(|| Source::new(head.payload_type));
+        source.names.learn(names);
+        source.payload_type = head.payload_type;
+        if source.assignment.is_none() {
+            source.assignment = self.signalled.resolve(head.ssrc, &source.names, head.payload_type);
+        }
+        Ok(source)
+    }
+
+    /// A publication is gone: its streams wait for another one that has their names.
+    pub fn release(&mut self, publication: Slot<PublicationId>) {
+        self.signalled.remove(publication);
+        for source in self.sources.values_mut() {
+            if source.assignment.is_some_and(|assignment| assignment.publication == publication) {
+                *source = Source { names: source.names, ..Source::new(source.payload_type) };
+            }
+        }
+    }
+
+    /// The peer says that the stream ended.
+    pub fn end(&mut self, ssrc: Ssrc) -> Option<Source> {
+        self.sources.shift_remove(&ssrc)
+    }
+
+    /// Forgets all streams: the peer has new keys, and counts anew.
+    pub fn restart(&mut self) {
+        self.sources.clear();
+        self.twcc = Twcc::default();
+    }
+
+    pub fn source_mut(&mut self, ssrc: Ssrc) -> Option<&mut Source> {
+        self.sources.get_mut(&ssrc)
+    }
+
+    #[must_use]
+    pub fn source(&self, ssrc: Ssrc) -> Option<&Source> {
+        self.sources.get(&ssrc)
+    }
+
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = (Ssrc, &mut Source)> {
+        self.sources.iter_mut().map(|(ssrc, source)| (*ssrc, source))
+    }
+
+    pub fn sources(&self) -> impl Iterator<Item = (Ssrc, &Source)> {
+        self.sources.iter().map(|(ssrc, source)| (*ssrc, source))
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+}
+
+impl Source {
+    fn new(payload_type: PayloadType) -> Self {
+        Self {
+            names: Names::default(),
+            assignment: None,
+            reception: Reception::new(0),
+            nack: Nack::default(),
+            seen: Seen::default(),
+            payload_type,
+            timestamp: None,
+        }
+    }
+
+    /// The sequence number of a restored packet: the one nearest to what came.
+    #[must_use]
+    pub fn extend(&self, sequence: Seq16) -> Option<Seq> {
+        self.seen.highest().map(|highest| highest.nearest(sequence))
+    }
+
+    /// Learns from a packet of the stream, which is new. Returns how many missing packets were given up.
+    pub fn learn(&mut self, now: Instant, sequence: Seq, timestamp: u32, len: usize, nack: bool) -> u32 {
+        self.reception.received(now, sequence, timestamp, len);
+        if nack { self.nack.received(now, sequence) } else { 0 }
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            packets: self.reception.packets(),
+            lost: i64::from(self.reception.cumulative_lost()),
+            bytes: self.reception.bytes(),
+        }
+    }
+
+    /// Whether the stream is a publication's media, not its repair.
+    #[must_use]
+    pub fn media(&self) -> Option<Assignment> {
+        self.assignment.filter(|assignment| !assignment.repair)
+    }
+}

@@ -1,0 +1,188 @@
+//! A published media section: its encodings, which of them are live, and who gets copies.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use units::handle::{PeerId, RoomId, SubscriptionId};
+use units::rtp::{PayloadType, Ssrc};
+use units::time::Instant;
+
+use crate::command::{MediaKind, PayloadCodec, PublicationSpec};
+use crate::egress::history::{self, History};
+use crate::ingress::key_frame::KeyFrameRequest;
+use crate::pool::Pool;
+use crate::quality::Totals;
+use crate::room::speakers::Speaker;
+use crate::slots::Slot;
+
+#[derive(Debug)]
+pub struct Publication {
+    pub spec: PublicationSpec,
+    pub peer: Slot<PeerId>,
+    pub room: Slot<RoomId>,
+    /// By layer, lowest first.
+    pub encodings: Vec<Encoding>,
+    pub subscribers: Vec<Slot<SubscriptionId>>,
+    pub speaker: Speaker,
+    /// What `Event::Quality` told up to.
+    pub told: Totals,
+    /// Of sources that ended.
+    pub past: Totals,
+}
+
+#[derive(Debug)]
+pub struct Encoding {
+    /// The stream that carries it now.
+    pub source: Option<Ssrc>,
+    pub history: History,
+    pub key_frame: KeyFrameRequest,
+    packet_at: Option<Instant>,
+    live: bool,
+}
+
+impl Publication {
+    #[must_use]
+    pub fn new(spec: PublicationSpec, peer: Slot<PeerId>, room: Slot<RoomId>) -> Self {
+        let mut publication = Self {
+            peer,
+            room,
+            encodings: Vec::new(),
+            subscribers: Vec::new(),
+            speaker: Speaker::default(),
+            told: Totals::default(),
+            past: Totals::default(),
+            spec,
+        };
+        publication.fit_encodings();
+        publication
+    }
+
+    /// Takes what `spec` says; encodings that stay keep their state.
+    pub fn update(&mut self, spec: PublicationSpec, pool: &mut Pool) {
+        if spec.muted {
+            self.speaker.silence();
+        }
+        self.spec = spec;
+        for encoding in self.encodings.iter_mut().skip(self.spec.encodings.len()) {
+            encoding.history.clear(pool);
+        }
+        self.encodings.truncate(self.spec.encodings.len());
+        self.fit_encodings();
+    }
+
+    /// Notes a packet of a layer. Returns whether the layer thereby became live.
+    pub fn packet_came(&mut self, now: Instant, layer: u8) -> bool {
+        let Some(encoding) = self.encodings.get_mut(usize::from(layer)) else { return false };
+        encoding.packet_at = Some(now);
+        !core::mem::replace(&mut encoding.live, true)
+    }
+
+    /// Layers that had no packet for a while although others had are not live any more. Returns whether that is new.
+    pub fn settle_layers(&mut self) -> bool {
+        let newest = self.encodings.iter().filter_map(|encoding| encoding.packet_at).max();
+        let mut changed = false;
+        for encoding in &mut self.encodings {
+            let stale = newest.zip(encoding.packet_at).is_some_and(|(newest, at)| newest - at > DEAD_AFTER);
+            changed |= encoding.live && stale;
+            encoding.live &= !stale;
+        }
+        changed
+    }
+
+    pub fn clear(&mut self, pool: &mut Pool) {
+        for encoding in &mut self.encodings {
+            encoding.history.clear(pool);
+        }
+    }
+
+    pub fn encoding_mut(&mut self, layer: u8) -> Option<&mut Encoding> {
+        self.encodings.get_mut(usize::from(layer))
+    }
+
+    #[must_use]
+    pub fn encoding(&self, layer: u8) -> Option<&Encoding> {
+        self.encodings.get(usize::from(layer))
+    }
+
+    /// The best live layer of at most `layer_max`, else the lowest live one, else the best that may come.
+    #[must_use]
+    pub fn best_layer(&self, layer_max: u8) -> Option<u8> {
+        let live =
+            || (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.live).map(|(layer, _)| layer);
+        let last = u8::try_from(self.encodings.len()).ok()?.checked_sub(1)?;
+        live()
+            .take_while(|layer| *layer <= layer_max)
+            .last()
+            .or_else(|| live().next())
+            .or(Some(layer_max.min(last)))
+    }
+
+    #[must_use]
+    pub fn codec(&self, payload_type: PayloadType) -> Option<PayloadCodec> {
+        self.spec.codecs.iter().copied().find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// The payload type whose retransmissions have `rtx`.
+    #[must_use]
+    pub fn codec_of_rtx(&self, rtx: PayloadType) -> Option<PayloadCodec> {
+        self.spec.codecs.iter().copied().find(|codec| codec.rtx_payload_type == Some(rtx))
+    }
+
+    fn fit_encodings(&mut self) {
+        let capacity = match self.spec.kind {
+            MediaKind::Audio => history::AUDIO,
+            MediaKind::Video => history::VIDEO,
+        };
+        self.encodings.resize_with(self.spec.encodings.len(), || Encoding {
+            source: None,
+            history: History::new(capacity),
+            key_frame: KeyFrameRequest::default(),
+            packet_at: None,
+            live: false,
+        });
+    }
+}
+
+/// A layer without a packet for so long, while others have some, has ended.
+const DEAD_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::simulcast_spec;
+
+    const fn ms(ms: u64) -> Instant {
+        Instant(ms * 1_000_000)
+    }
+
+    #[test]
+    fn best_layer_is_the_highest_live_one_that_is_wanted() {
+        for (name, live, layer_max, expected) in [
+            ("nothing came yet", &[][..], 2, 2),
+            ("nothing came yet, low wanted", &[], 0, 0),
+            ("all live", &[0, 1, 2], 1, 1),
+            ("top not live", &[0, 1], 2, 1),
+            ("only above what is wanted", &[2], 0, 2),
+            ("wanted beyond what there is", &[0, 1, 2], 9, 2),
+        ] {
+            let mut publication = Publication::new(simulcast_spec(1, 1), Slot::at(0), Slot::at(0));
+            for layer in live {
+                assert!(publication.packet_came(ms(0), *layer), "{name}");
+            }
+            assert_eq!(publication.best_layer(layer_max), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn layer_ends_when_others_go_on_without_it() {
+        let mut publication = Publication::new(simulcast_spec(1, 1), Slot::at(0), Slot::at(0));
+        publication.packet_came(ms(0), 0);
+        publication.packet_came(ms(0), 1);
+        assert!(!publication.settle_layers(), "a pause of all is no end of one");
+        publication.packet_came(ms(1_001), 0);
+        assert!(publication.settle_layers());
+        assert_eq!(publication.best_layer(2), Some(0));
+        assert!(publication.packet_came(ms(1_100), 1), "live again");
+        assert_eq!(publication.best_layer(2), Some(1));
+    }
+}
