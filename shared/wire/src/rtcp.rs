@@ -162,3 +162,130 @@ pub(crate) const FORMAT_TRANSPORT_CC: u8 = 15;
 pub(crate) const FORMAT_PLI: u8 = 1;
 pub(crate) const FORMAT_FIR: u8 = 4;
 pub(crate) const FORMAT_APPLICATION: u8 = 15;
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use units::rtp::Ssrc;
+
+    use super::*;
+
+    /// The kinds of the members of `packet`, up to the first malformed one.
+    fn kinds(packet: &[u8]) -> Vec<Result<u8, Malformed>> {
+        Compound::new(packet)
+            .map(|member| {
+                member.map(|it| match it {
+                    Packet::SenderReport(_) => SENDER_REPORT,
+                    Packet::ReceiverReport(_) => RECEIVER_REPORT,
+                    Packet::SourceDescription(_) => SOURCE_DESCRIPTION,
+                    Packet::Goodbye(_) => GOODBYE,
+                    Packet::Nack(_) | Packet::TransportFeedback(_) => TRANSPORT_FEEDBACK,
+                    Packet::PictureLossIndication(_) | Packet::FullIntraRequest(_) | Packet::Remb(_) => {
+                        PAYLOAD_FEEDBACK
+                    }
+                    Packet::ExtendedReport(_) => EXTENDED_REPORT,
+                    Packet::Unknown { packet_type, .. } => packet_type,
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn malformed_members_are_named_and_end_the_compound() {
+        let zeros = [0; 64];
+        for (name, first, packet_type, words, expected) in [
+            ("version 1", 0x40, 201, 1, Malformed::Header),
+            ("longer than the compound", 0x80, 201, 100, Malformed::Header),
+            ("padding of zero bytes", 0xa0, 201, 1, Malformed::Padding),
+            ("padding of nothing", 0xa0, 201, 0, Malformed::Padding),
+            ("sender report cut off", 0x80, 200, 5, Malformed::SenderReport),
+            ("sender report without its block", 0x81, 200, 11, Malformed::SenderReport),
+            ("receiver report without its block", 0x81, 201, 6, Malformed::ReceiverReport),
+            ("source description cut off", 0x81, 202, 0, Malformed::SourceDescription),
+            ("goodbye cut off", 0x82, 203, 1, Malformed::Goodbye),
+            ("NACK of nothing", 0x81, 205, 2, Malformed::Nack),
+            ("PLI without a source", 0x81, 206, 1, Malformed::PictureLossIndication),
+            ("FIR of nothing", 0x84, 206, 2, Malformed::FullIntraRequest),
+            ("FIR with half an entry", 0x84, 206, 3, Malformed::FullIntraRequest),
+            ("transport feedback cut off", 0x8f, 205, 3, Malformed::TransportFeedback),
+            ("extended report without a source", 0x80, 207, 0, Malformed::ExtendedReport),
+        ] {
+            let mut packet = std::vec![first, packet_type, 0, words];
+            packet.extend_from_slice(&zeros[..usize::from(words).min(16) * 4]);
+            packet.extend_from_slice(&[0x80, 203, 0, 0]);
+            assert_eq!(kinds(&packet), [Err(expected)], "{name}");
+        }
+        assert_eq!(kinds(&[0x80, 203, 0]), [Err(Malformed::Header)], "half a header");
+        assert_eq!(kinds(&[0x80; COMPOUND_LEN_MAX + 1]), [Err(Malformed::Compound)], "too long");
+        assert_eq!(kinds(&[]), [], "empty");
+    }
+
+    #[test]
+    fn members_before_a_malformed_one_are_read() {
+        let packet = [0x80, 203, 0, 0, 0x80, 199, 0, 1, 1, 2, 3, 4, 0x81, 203, 0, 0, 0x80, 203, 0, 0];
+        assert_eq!(kinds(&packet), [Ok(203), Ok(199), Err(Malformed::Goodbye)]);
+    }
+
+    #[test]
+    fn padding_is_taken_off() {
+        let packet = [0xa1, 203, 0, 2, 0, 0, 0, 7, 0, 0, 0, 4];
+        let Some(Ok(Packet::Goodbye(goodbye))) = Compound::new(&packet).next() else { panic!("a goodbye") };
+        assert!(goodbye.ssrcs().eq([Ssrc(7)]));
+        assert_eq!(kinds(&[0xa0, 203, 0, 1, 0, 0, 0, 5]), [Err(Malformed::Padding)], "more than there is");
+    }
+
+    #[test]
+    fn application_feedback_other_than_remb_is_unknown() {
+        let mut packet = *b"\x8f\xce\x00\x04\0\0\0\x01\0\0\0\0REMB\x00\x00\x00\x00";
+        assert!(matches!(Compound::new(&packet).next(), Some(Ok(Packet::Remb(_)))));
+        packet[12] = b'L';
+        assert_eq!(kinds(&packet), [Ok(206)]);
+        assert!(matches!(Compound::new(&packet).next(), Some(Ok(Packet::Unknown { count: 15, .. }))));
+    }
+
+    #[test]
+    fn remb_says_how_many_sources_it_has() {
+        let packet = *b"\x8f\xce\x00\x04\0\0\0\x01\0\0\0\0REMB\x01\x00\x00\x00";
+        assert_eq!(kinds(&packet), [Err(Malformed::Remb)]);
+    }
+
+    #[test]
+    fn description_items_are_read_over_several_sources() {
+        let packet = *b"\x82\xca\x00\x06\0\0\0\x01\x01\x02ab\x02\x01c\0\0\0\0\x02\x01\x00\0\0\0\0\0\0";
+        let Some(Ok(Packet::SourceDescription(description))) = Compound::new(&packet).next() else {
+            panic!("a source description")
+        };
+        let items: Vec<_> = description.items().map(|item| (item.ssrc.0, item.kind, item.text)).collect();
+        assert_eq!(items, [(1, 1, &b"ab"[..]), (1, 2, b"c"), (2, 1, b"")]);
+    }
+
+    #[test]
+    fn descriptions_without_an_end_are_malformed() {
+        for (name, body) in [
+            ("no end of the list", *b"\0\0\0\x01\x01\x02ab"),
+            ("item beyond the packet", *b"\0\0\0\x01\x01\x03ab"),
+            ("no length", *b"\0\0\0\x01\x01\x01a\x01"),
+        ] {
+            let mut packet = *b"\x81\xca\x00\x02........";
+            packet[4..].copy_from_slice(&body);
+            assert_eq!(kinds(&packet), [Err(Malformed::SourceDescription)], "{name}");
+        }
+    }
+
+    #[test]
+    fn extended_reports_skip_unknown_blocks_and_refuse_cut_off_ones() {
+        for (name, blocks, expected) in [
+            ("unknown block", &[9, 0, 0, 1, 1, 2, 3, 4][..], Ok(EXTENDED_REPORT)),
+            ("no block", &[], Ok(EXTENDED_REPORT)),
+            ("block beyond the packet", &[9, 0, 0, 2, 1, 2, 3, 4], Err(Malformed::ExtendedReport)),
+            ("reference time of one word", &[4, 0, 0, 1, 1, 2, 3, 4], Err(Malformed::ExtendedReport)),
+            ("answer of one word", &[5, 0, 0, 1, 1, 2, 3, 4], Err(Malformed::ExtendedReport)),
+        ] {
+            let words = u8::try_from(blocks.len() / 4 + 1).unwrap();
+            let mut packet = std::vec![0x80, EXTENDED_REPORT, 0, words, 0, 0, 0, 1];
+            packet.extend_from_slice(blocks);
+            assert_eq!(kinds(&packet), [expected], "{name}");
+        }
+    }
+}

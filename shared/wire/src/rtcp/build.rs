@@ -278,3 +278,6 @@ fn count<Entry>(entries: &[Entry]) -> Result<u8, Refused> {
 
 const VERSION: u8 = 0x80;
 const PADDING: u8 = 0x20;
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,138 @@ const fn ticks(time: Instant) -> u64 {
 const REFERENCE_BITS: u32 = 8; // 64 ms are 256 ticks
 const CHUNK_LEN: usize = 2;
 const PADDING_LEN_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+    use units::rtp::Ssrc;
+    use units::sequence::Seq16;
+
+    use super::*;
+    use crate::rtcp::build::{Builder, FeedbackHead};
+    use crate::rtcp::{Compound, Packet};
+
+    const HEAD: FeedbackHead =
+        FeedbackHead { sender: Ssrc(1), media: Ssrc(2), base: Seq16(65_530), feedback_count: 3 };
+
+    /// Writes into `room` bytes; says of how many packets, and what is read of them.
+    fn round_trip(arrivals: &[Option<u64>], room: usize) -> (u16, Vec<Option<i64>>) {
+        let mut out = std::vec![0xff; room];
+        let mut builder = Builder::new(&mut out);
+        let arrivals = arrivals.iter().map(|arrival| arrival.map(|us| Instant(us * 1_000)));
+        let covered = builder.transport_feedback(&HEAD, arrivals).unwrap();
+        let len = builder.len();
+        if covered == 0 {
+            assert_eq!(len, 0);
+            return (0, Vec::new());
+        }
+        let mut members = Compound::new(&out[..len]);
+        let Some(Ok(Packet::TransportFeedback(feedback))) = members.next() else { panic!("a feedback") };
+        assert!(members.next().is_none());
+        assert_eq!((feedback.sender, feedback.media), (HEAD.sender, HEAD.media));
+        assert_eq!((feedback.base, feedback.feedback_count), (HEAD.base, HEAD.feedback_count));
+        assert_eq!(feedback.status_count, covered);
+        let sequences = feedback.statuses().map(|status| status.sequence.0.wrapping_sub(HEAD.base.0));
+        assert!(sequences.eq(0..covered));
+        (covered, feedback.statuses().map(|status| status.arrival_us).collect())
+    }
+
+    #[test]
+    fn chunks_are_as_short_as_runs_and_vectors_allow() {
+        let every = |gap_us: u64, count: usize| (0..count as u64).map(move |index| Some(index * gap_us));
+        let some = |pattern: &[u8]| {
+            pattern.iter().enumerate().map(|(index, bit)| (*bit == 1).then_some(index as u64 * 250)).collect()
+        };
+        for (name, arrivals, chunks_and_deltas) in [
+            ("one", every(0, 1).collect::<Vec<_>>(), 2 + 1),
+            ("a long run", every(1_000, 1_000).collect(), 2 + 1_000),
+            ("a short rest", every(1_000, 5).collect(), 2 + 5),
+            ("a mix of lost and received", some(&[1, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 1]), 2 + 8),
+            ("large deltas", every(100_000, 7).collect(), 2 + 14),
+            (
+                "a large delta among small ones",
+                {
+                    let mut mixed: Vec<_> = every(1_000, 4).collect();
+                    mixed.push(Some(500_000));
+                    mixed
+                },
+                2 + 6,
+            ),
+        ] {
+            let len = 20_usize + chunks_and_deltas;
+            let mut out = [0; 1500];
+            let mut builder = Builder::new(&mut out);
+            let steps = arrivals.iter().map(|arrival| arrival.map(|us| Instant(us * 1_000)));
+            assert_eq!(
+                usize::from(builder.transport_feedback(&HEAD, steps).unwrap()),
+                arrivals.len(),
+                "{name}"
+            );
+            assert_eq!(builder.len(), len.next_multiple_of(4), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_received_writes_nothing() {
+        assert_eq!(round_trip(&[], 1500).0, 0);
+        assert_eq!(round_trip(&[None; 20], 1500).0, 0);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_left_for_the_next() {
+        let arrivals: Vec<_> = (0..1_000).map(|index| Some(index * 1_000)).collect();
+        for room in [24, 28, 100, 1_000] {
+            let (covered, read) = round_trip(&arrivals, room);
+            assert!(usize::from(covered) + 23 + 6 > room, "{room}: {covered}");
+            assert!(read.len() < arrivals.len());
+        }
+        let mut out = [0; 20];
+        assert_eq!(Builder::new(&mut out).transport_feedback(&HEAD, [Some(Instant(0))].into_iter()), Ok(0));
+        assert!(
+            Builder::new(&mut out[..19]).transport_feedback(&HEAD, [Some(Instant(0))].into_iter()).is_err()
+        );
+    }
+
+    #[test]
+    fn pause_of_more_than_eight_seconds_ends_the_feedback() {
+        let (covered, read) = round_trip(&[Some(0), Some(1_000), None, Some(9_000_000)], 1500);
+        assert_eq!((covered, read), (3, std::vec![Some(0), Some(1_000), None]));
+    }
+
+    #[test]
+    fn arrivals_may_go_back_in_time() {
+        let (_, read) = round_trip(&[Some(640_000), Some(600_000), Some(641_000)], 1500);
+        assert_eq!(read, [Some(640_000), Some(600_000), Some(641_000)]);
+    }
+
+    proptest! {
+        #[test]
+        fn arrivals_are_read_as_written_to_a_quarter_of_a_millisecond(
+            start_us in 0_u64..1 << 36,
+            steps in proptest::collection::vec(
+                proptest::option::weighted(0.8, prop_oneof![6 => 0_u64..2_000, 1 => 0_u64..300_000]), 0..400),
+            runs in proptest::collection::vec((any::<bool>(), 0_usize..60), 0..6),
+            room in 28_usize..1500,
+        ) {
+            let mut now = start_us;
+            let mut arrivals = Vec::new();
+            for step in steps {
+                now += step.unwrap_or(0);
+                arrivals.push(step.map(|_| now));
+            }
+            for (received, count) in runs {
+                now += 1_000;
+                arrivals.extend(std::iter::repeat_n(received.then_some(now), count));
+            }
+            let (covered, read) = round_trip(&arrivals, room);
+            prop_assert_eq!(read.len(), usize::from(covered));
+            for (written, read) in arrivals.iter().zip(read) {
+                // The reference time has 24 bits of 64 ms.
+                let wrapped = written.map(|us| i64::try_from(us - us % 250).unwrap() % (64_000 << 24));
+                prop_assert_eq!(wrapped, read.map(|us| us.rem_euclid(64_000 << 24)));
+            }
+        }
+    }
+}
