@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use proto::media::v1 as proto;
-use sdp::attribute::{Direction, Extension, SetupRole};
+use sdp::attribute::{Direction, SetupRole};
 use sdp::section::MediaSection;
 
 use crate::negotiate::codec::{Kind, PublishedCodec};
@@ -198,27 +198,74 @@ impl Writer<'_> {
         answered.mid = Some(section.mid.clone());
         answered.rtcp_mux = true;
         answered.rtcp_rsize = offered.rtcp_rsize;
+        let estimate = self.accept_extensions(session, kind, offered, &mut answered);
         let receives = offered.direction.sends();
         let send =
             section.carries().and_then(|subscription| sending::find(self.question.sends, subscription));
         if receives || section.received.is_some() {
-            self.receive(session, section, kind, offered, &mut answered);
+            self.receive(section, kind, offered, estimate, &mut answered);
         } else {
             self.send_codecs(kind, offered, send, &mut answered);
         }
+        if receives {
+            session.learn_estimate(estimate);
+        }
         if let Some(send) = send {
-            self.send(session, section, send, offered, &mut answered);
+            self.send(section, send, offered, &mut answered);
         }
         answered.direction = Direction::from_flags(send.is_some(), receives);
         answered
     }
 
+    /// Every section accepts what any section of its kind may need, whatever its direction, and even if it is
+    /// rejected: Chromium 156 leaves an extension that one answer declined out of all later sections, and then
+    /// cannot publish simulcast.
+    ///
+    /// Transport-cc needs both its feedback and its extension; without it, REMB does (with the send times of
+    /// packets, where there are any).
+    fn accept_extensions(
+        &self,
+        session: &mut Session,
+        kind: Kind,
+        offered: &MediaSection,
+        answered: &mut MediaSection,
+    ) -> Estimate {
+        let offer = self.question.offer;
+        let mixed = offer.allows_mixed(offered);
+        let mut accept = |wanted: &[Meaning], way| {
+            let accepted = session.extensions.accept(offer.extensions(offered), mixed, wanted, way);
+            let any = !accepted.is_empty();
+            for extension in accepted {
+                if answered.extensions.iter().all(|other| other.uri != extension.uri) {
+                    answered.extensions.push(extension);
+                }
+            }
+            any
+        };
+        let Kind::Video = kind else {
+            accept(RECEIVE_AUDIO, Way::Receive);
+            accept(SEND_AUDIO, Way::Send);
+            return Estimate::None;
+        };
+        accept(RECEIVE_VIDEO, Way::Receive);
+        accept(SEND_VIDEO, Way::Send);
+        let offers = |feedback: &str| offered.codecs.iter().any(|codec| codec.has_feedback(feedback));
+        if offers("transport-cc") && accept(&[Meaning::TransportCc], Way::Receive) {
+            return Estimate::TransportCc;
+        }
+        if offers("goog-remb") {
+            accept(&[Meaning::AbsSendTime], Way::Receive);
+            return Estimate::Remb;
+        }
+        Estimate::None
+    }
+
     fn receive(
         &mut self,
-        session: &mut Session,
         section: &Section,
         kind: Kind,
         offered: &MediaSection,
+        estimate: Estimate,
         answered: &mut MediaSection,
     ) {
         let track_sid = section.received.as_ref().and_then(|received| received.track_sid.as_deref());
@@ -226,18 +273,15 @@ impl Writer<'_> {
         let cid = section.received.as_ref().and_then(|received| received.cid.as_deref());
         let enabled = &self.question.setup.enabled_codecs;
         let mut codecs = receive::codecs(offered, Choice { kind, enabled, track, cid });
-        let (extensions, estimate) = self.receive_extensions(session, kind, offered);
         for codec in &mut codecs {
             codec.parameters = receive::answered_parameters(codec, track);
             let feedback = receive::feedback(offered, codec, estimate);
             push_codec(answered, codec, codec.parameters.clone(), feedback);
         }
-        answered.extensions = extensions;
         if !offered.direction.sends() {
             self.received.push(stopped(section, kind));
             return;
         }
-        session.learn_estimate(estimate);
         let Encodings { encodings, rids, simulcast } = receive::encodings(offered, kind);
         (answered.rids, answered.simulcast) = (rids, simulcast);
         let has = |feedback: &str| answered.codecs.iter().any(|codec| codec.has_feedback(feedback));
@@ -250,36 +294,6 @@ impl Writer<'_> {
             fir: has("ccm fir"),
             ..stopped(section, kind)
         });
-    }
-
-    /// Transport-cc needs both its feedback and its extension; without it, REMB does (with the send times of
-    /// packets, where there are any).
-    fn receive_extensions(
-        &self,
-        session: &mut Session,
-        kind: Kind,
-        offered: &MediaSection,
-    ) -> (Vec<Extension>, Estimate) {
-        let offer = self.question.offer;
-        let mixed = offer.allows_mixed(offered);
-        let mut accept = |wanted: &[Meaning]| {
-            session.extensions.accept(offer.extensions(offered), mixed, wanted, Way::Receive)
-        };
-        let Kind::Video = kind else { return (accept(RECEIVE_AUDIO), Estimate::None) };
-        let mut extensions = accept(RECEIVE_VIDEO);
-        let offers = |feedback: &str| offered.codecs.iter().any(|codec| codec.has_feedback(feedback));
-        if offers("transport-cc") {
-            let numbers = accept(&[Meaning::TransportCc]);
-            if !numbers.is_empty() {
-                extensions.extend(numbers);
-                return (extensions, Estimate::TransportCc);
-            }
-        }
-        if offers("goog-remb") {
-            extensions.extend(accept(&[Meaning::AbsSendTime]));
-            return (extensions, Estimate::Remb);
-        }
-        (extensions, Estimate::None)
     }
 
     /// A section that carries nothing says the same of its codecs as one that does: the next track may come at once.
@@ -302,31 +316,18 @@ impl Writer<'_> {
 
     fn send(
         &mut self,
-        session: &mut Session,
         section: &Section,
         send: &SendTrack,
         offered: &MediaSection,
         answered: &mut MediaSection,
     ) {
         let theirs = receive::known_codecs(offered, send.kind, &self.question.setup.enabled_codecs);
-        let wanted = match send.kind {
-            Kind::Audio => SEND_AUDIO,
-            Kind::Video => SEND_VIDEO,
-        };
-        let offer = self.question.offer;
-        let mixed = offer.allows_mixed(offered);
-        let accepted = session.extensions.accept(offer.extensions(offered), mixed, wanted, Way::Send);
-        for extension in accepted {
-            if answered.extensions.iter().all(|other| other.uri != extension.uri) {
-                answered.extensions.push(extension);
-            }
-        }
         let sent = sending::sent_section(&section.mid, send, &theirs);
         sending::describe_sources(answered, send, sent.rtx);
         self.sent.push(sent);
     }
 
-    fn write_rejection(&mut self, session: &Session, index: usize, offered: &MediaSection) {
+    fn write_rejection(&mut self, session: &mut Session, index: usize, offered: &MediaSection) {
         let mut rejected = MediaSection::new(offered.kind.clone(), offered.protocol.clone());
         rejected.port = 0;
         rejected.direction = Direction::Inactive;
@@ -334,10 +335,14 @@ impl Writer<'_> {
         rejected.format.clone_from(&offered.format);
         // The grammar wants formats; those of the offer are as good as any (RFC 3264 §6).
         rejected.codecs = offered.codecs.first().cloned().into_iter().collect();
+        if let Purpose::Media(kind) = Purpose::of(offered) {
+            self.accept_extensions(session, kind, offered, &mut rejected);
+        }
         self.answer.sections.push(rejected);
-        let Some(section) = session.sections.get(index) else { return };
+        let Some(section) = session.sections.get_mut(index) else { return };
         if let (Purpose::Media(kind), Some(_)) = (section.purpose, &section.received) {
             self.received.push(stopped(section, kind));
+            section.received = None;
         }
     }
 
@@ -346,6 +351,7 @@ impl Writer<'_> {
             let accepted = self.answer.sections.iter().filter(|section| !section.is_rejected());
             self.answer.bundles = vec![accepted.filter_map(|section| section.mid.clone()).collect()];
         }
+        self.received.sort_by_key(|section| !section.active);
         let mut unsupported = placed.unsupported;
         let (sent, undecodable): (Vec<_>, Vec<_>) =
             self.sent.into_iter().partition(|section| !section.payloads.is_empty());

@@ -71,12 +71,12 @@ pub(super) const RECEIVE_VIDEO: &[Meaning] = &[
 ];
 
 /// Only what we fill: no transport-cc and no abs-send-time while nothing estimates the downlink.
-pub(super) const SEND_AUDIO: &[Meaning] = &[Meaning::Mid, Meaning::AbsCaptureTime];
+pub(super) const SEND_AUDIO: &[Meaning] = &[Meaning::Mid, Meaning::AudioLevel, Meaning::AbsCaptureTime];
 
 pub(super) const SEND_VIDEO: &[Meaning] =
     &[Meaning::Mid, Meaning::DependencyDescriptor, Meaning::AbsCaptureTime, Meaning::VideoOrientation];
 
-/// Ids in our own offers; the first two are LiveKit's.
+/// What our own offers have: what LiveKit offers, under its ids, and what we fill besides.
 pub(super) const OFFERED_IDS: [(u8, Meaning); 4] = [
     (1, Meaning::DependencyDescriptor),
     (2, Meaning::AbsCaptureTime),

@@ -78,7 +78,8 @@ fn msids(offered: &MediaSection) -> (Vec<&str>, Vec<&str>) {
 }
 
 fn is_taken(track: &AnnouncedTrack, sections: &[Section]) -> bool {
-    let bound = sections.iter().filter_map(|section| section.received.as_ref());
+    let alive = sections.iter().filter(|section| !section.rejected);
+    let bound = alive.filter_map(|section| section.received.as_ref());
     bound.filter_map(|received| received.track_sid.as_ref()).any(|sid| *sid == track.sid)
 }
 

@@ -12,7 +12,8 @@ pub struct Answered {
     pub sdp: String,
     /// Of every track that is sent, not only of what is new.
     pub mid_to_track_id: HashMap<String, String>,
-    /// Sections on which the client sends, or did: in the order of the description.
+    /// Sections on which the client sends, in the order of the description, then those on which it did: a track that
+    /// moved is on its new section before it leaves the old one.
     pub received: Vec<ReceivedSection>,
     pub sent: Vec<SentSection>,
     /// Subscriptions of which this client understands no codec, or whose section it refused.
@@ -51,7 +52,7 @@ pub struct ReceivedSection {
     /// Which of the announced track's cids it is.
     pub cid: Option<String>,
     pub kind: Kind,
-    /// False: the client stopped sending (or stopped the section); what else is said is then empty.
+    /// False: the client stopped sending, or stopped the section. There are no codecs and encodings then.
     pub active: bool,
     /// In the order of preference that the answer states: the first is what the client will send.
     pub codecs: Vec<PublishedCodec>,
