@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::config::port_range::PortRange;
 
@@ -24,22 +24,31 @@ use crate::config::port_range::PortRange;
 pub struct Config {
     pub port: u16,
     /// Empty: every address.
+    #[serde(deserialize_with = "or_default")]
     pub bind_addresses: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     pub keys: IndexMap<String, String>,
     pub key_file: Option<PathBuf>,
     pub log_level: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     pub logging: Logging,
     pub region: String,
     /// `--dev` or `development: true`: the page at `/`, its tokens, `simulate`.
     pub development: bool,
+    #[serde(deserialize_with = "or_default")]
     pub rtc: Rtc,
+    #[serde(deserialize_with = "or_default")]
     pub room: Room,
+    #[serde(deserialize_with = "or_default")]
     pub audio: Audio,
+    #[serde(deserialize_with = "or_default")]
     pub video: Video,
+    #[serde(deserialize_with = "or_default")]
     pub limit: Limit,
     pub enable_data_tracks: bool,
     pub enable_participant_data_blob: bool,
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
+    #[serde(deserialize_with = "or_default")]
     pub media_planes: Vec<String>,
     /// Ours: how long a drain waits for rooms to empty.
     #[serde(deserialize_with = "duration::deserialize")]
@@ -47,6 +56,7 @@ pub struct Config {
     /// Ours: where the socket of a child media plane lives.
     pub runtime_dir: Option<PathBuf>,
     /// Ours: how the child media plane runs.
+    #[serde(deserialize_with = "or_default")]
     pub media: Media,
 }
 
@@ -69,11 +79,16 @@ pub struct Rtc {
     #[serde(deserialize_with = "node_ip")]
     pub node_ip: Vec<IpAddr>,
     pub use_external_ip: bool,
+    #[serde(deserialize_with = "or_default")]
     pub stun_servers: Vec<String>,
     pub enable_loopback_candidate: bool,
+    #[serde(deserialize_with = "or_default")]
     pub interfaces: Filter,
+    #[serde(deserialize_with = "or_default")]
     pub ips: Filter,
+    #[serde(deserialize_with = "or_default")]
     pub congestion_control: CongestionControl,
+    #[serde(deserialize_with = "or_default")]
     pub pli_throttle: PliThrottle,
     pub reconnect_on_publication_error: bool,
     pub reconnect_on_subscription_error: bool,
@@ -84,7 +99,9 @@ pub struct Rtc {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Filter {
+    #[serde(deserialize_with = "or_default")]
     pub includes: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     pub excludes: Vec<String>,
 }
 
@@ -118,6 +135,7 @@ pub struct Room {
     /// Seconds until a room everybody left closes.
     pub departure_timeout: u32,
     pub enable_remote_unmute: bool,
+    #[serde(deserialize_with = "or_default")]
     pub playout_delay: PlayoutDelay,
     pub sync_streams: bool,
     pub update_batch_target_size: usize,
@@ -184,8 +202,13 @@ pub struct Media {
     pub dtls: Option<String>,
 }
 
+/// A section without anything in it is null in YAML.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 /// LiveKit takes one address, or an IPv4 and an IPv6 one with a comma between.
-fn node_ip<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> {
+fn node_ip<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> {
     let text = String::deserialize(from)?;
     parse_node_ip(&text).map_err(serde::de::Error::custom)
 }

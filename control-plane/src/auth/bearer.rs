@@ -11,7 +11,12 @@ use crate::auth::token::{Keys, TokenError};
 /// The claims of the request's token; none if it has no token, which only some paths mind.
 ///
 /// The `Authorization` header goes before the `access_token` parameter, as in LiveKit v1.13.5 (`pkg/service/auth.go`).
-pub fn claims(now: SystemTime, keys: &Keys, headers: &HeaderMap, query: &str) -> Result<Option<Claims>, AuthError> {
+pub fn claims(
+    now: SystemTime,
+    keys: &Keys,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Option<Claims>, AuthError> {
     let Some(token) = token(headers, query)? else { return Ok(None) };
     keys.verify(&token, now).map(Some).map_err(AuthError::Token)
 }
@@ -53,4 +58,41 @@ fn token(headers: &HeaderMap, query: &str) -> Result<Option<String>, AuthError> 
     let mut parameters = url::form_urlencoded::parse(query.as_bytes());
     let token = parameters.find(|(name, _)| name == "access_token").map(|(_, token)| token.into_owned());
     Ok(token.filter(|token| !token.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_header_goes_before_the_parameter() {
+        let keys = Keys::new([("key".to_owned(), "secret".to_owned())]);
+        let now = SystemTime::now();
+        let token = |identity: &str| {
+            let claims = Claims { identity: identity.to_owned(), ..Claims::default() };
+            keys.sign(now, "key", &claims, Duration::from_secs(60)).unwrap()
+        };
+        let query = format!("room=x&access_token={}", token("query"));
+        for (name, header, query, expected) in [
+            ("neither", None, "", Ok(None)),
+            ("empty parameter", None, "access_token=", Ok(None)),
+            ("parameter", None, query.as_str(), Ok(Some("query"))),
+            ("header", Some(format!("Bearer {}", token("header"))), "", Ok(Some("header"))),
+            ("both", Some(format!("Bearer {}", token("header"))), query.as_str(), Ok(Some("header"))),
+            ("another scheme", Some("Basic abc".to_owned()), query.as_str(), Err(AuthError::NotBearer)),
+            ("garbage", Some("Bearer x".to_owned()), "", Err(AuthError::Token(TokenError::Malformed))),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert(AUTHORIZATION, HeaderValue::from_str(&header).unwrap());
+            }
+            let identity =
+                claims(now, &keys, &headers, query).map(|claims| claims.map(|claims| claims.identity));
+            assert_eq!(identity, expected.map(|identity| identity.map(str::to_owned)), "{name}");
+        }
+    }
 }

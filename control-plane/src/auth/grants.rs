@@ -71,9 +71,10 @@ impl Claims {
     }
 
     pub fn participant_kind_details(&self) -> Vec<participant_info::KindDetail> {
-        let known = self.kind_details.iter().filter_map(|name| {
-            participant_info::KindDetail::from_str_name(&name.to_ascii_uppercase())
-        });
+        let known = self
+            .kind_details
+            .iter()
+            .filter_map(|name| participant_info::KindDetail::from_str_name(&name.to_ascii_uppercase()));
         known.collect()
     }
 }
@@ -225,7 +226,11 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(fro
 }
 
 /// RFC 7519 §2, NumericDate: seconds since 1970, possibly with a fraction.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and both ends are dates far away")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and both ends are dates far away"
+)]
 fn numeric_date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.map(|seconds| seconds as u64))
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use zeroize::Zeroizing;
@@ -41,7 +43,8 @@ impl Keys {
         let api_key = unverified_issuer(token)?;
         let secret = self.secrets.get(&api_key).ok_or(TokenError::UnknownApiKey)?;
         let key = DecodingKey::from_secret(secret.as_bytes());
-        let mut claims = jsonwebtoken::decode::<Claims>(token, &key, &signature_only()).map_err(reason)?.claims;
+        let mut claims =
+            jsonwebtoken::decode::<Claims>(token, &key, &signature_only()).map_err(reason)?.claims;
         check_times(&claims, seconds(now))?;
         if claims.identity.is_empty() {
             claims.identity.clone_from(&claims.token_id);
@@ -96,11 +99,19 @@ pub enum TokenError {
 
 /// RFC 7515 §4.1.11: extensions that must be understood are refused, for we understand none.
 fn check_header(token: &str) -> Result<(), TokenError> {
-    let header = jsonwebtoken::decode_header(token).map_err(reason)?;
-    if header.alg != Algorithm::HS256 {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        alg: String,
+        crit: Option<serde::de::IgnoredAny>,
+    }
+    let mut parts = token.split('.');
+    let (Some(head), 2) = (parts.next(), parts.count()) else { return Err(TokenError::Malformed) };
+    let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| TokenError::Malformed)?;
+    let head: Head = serde_json::from_slice(&head).map_err(|_| TokenError::Malformed)?;
+    if head.alg != "HS256" {
         return Err(TokenError::UnsupportedAlgorithm);
     }
-    if header.crit.is_some() {
+    if head.crit.is_some() {
         return Err(TokenError::CriticalExtensions);
     }
     Ok(())
@@ -154,3 +165,188 @@ fn seconds(time: SystemTime) -> u64 {
 
 const TOKEN_LEN_MAX: usize = 8 * 1024;
 const LEEWAY_SECONDS: u64 = 60;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::auth::grants::VideoGrant;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW)
+    }
+
+    fn keys() -> Keys {
+        Keys::new([("key".to_owned(), "secret".to_owned()), ("other".to_owned(), "hidden".to_owned())])
+    }
+
+    /// A token with any header and payload, signed with `secret`.
+    fn forge(header: &Value, payload: &Value, secret: &str) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(payload));
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        format!("{message}.{signature}")
+    }
+
+    fn payload() -> Value {
+        json!({ "iss": "key", "sub": "alice", "nbf": NOW, "exp": NOW + 600, "video": { "roomJoin": true, "room": "r" } })
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut changed = payload();
+        changed[name] = value;
+        changed
+    }
+
+    fn without(name: &str) -> Value {
+        let mut changed = payload();
+        changed.as_object_mut().unwrap().remove(name);
+        changed
+    }
+
+    #[test]
+    fn each_flaw_of_a_token_is_named() {
+        let header = json!({ "alg": "HS256", "typ": "JWT" });
+        let signed = |payload: &Value| forge(&header, payload, "secret");
+        let sound = signed(&payload());
+        let (message, signature) = sound.rsplit_once('.').unwrap();
+        let unsigned_part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        for (name, token, expected) in [
+            ("sound", sound.clone(), Ok(())),
+            ("empty", String::new(), Err(TokenError::Malformed)),
+            ("no dots", "garbage".to_owned(), Err(TokenError::Malformed)),
+            ("two parts", message.to_owned(), Err(TokenError::Malformed)),
+            ("four parts", format!("{sound}.x"), Err(TokenError::Malformed)),
+            ("not base64", "!!.!!.!!".to_owned(), Err(TokenError::Malformed)),
+            ("too long", format!("{sound}{}", "A".repeat(8 * 1024)), Err(TokenError::TooLong)),
+            ("signature cut", format!("{message}."), Err(TokenError::BadSignature)),
+            (
+                "signature of another",
+                format!("{message}.{}", signature.chars().rev().collect::<String>()),
+                Err(TokenError::BadSignature),
+            ),
+            ("other key's secret", forge(&header, &payload(), "hidden"), Err(TokenError::BadSignature)),
+            ("unknown key", signed(&with("iss", json!("nobody"))), Err(TokenError::UnknownApiKey)),
+            ("no issuer", signed(&without("iss")), Err(TokenError::UnknownApiKey)),
+            ("issuer of another type", signed(&with("iss", json!(7))), Err(TokenError::MalformedClaims)),
+            (
+                "alg none",
+                format!("{}.{}.", unsigned_part(&json!({"alg": "none"})), unsigned_part(&payload())),
+                Err(TokenError::UnsupportedAlgorithm),
+            ),
+            (
+                "alg HS512",
+                forge(&json!({"alg": "HS512"}), &payload(), "secret"),
+                Err(TokenError::UnsupportedAlgorithm),
+            ),
+            (
+                "alg RS256",
+                forge(&json!({"alg": "RS256"}), &payload(), "secret"),
+                Err(TokenError::UnsupportedAlgorithm),
+            ),
+            (
+                "critical extension",
+                forge(&json!({"alg": "HS256", "crit": ["x"]}), &payload(), "secret"),
+                Err(TokenError::CriticalExtensions),
+            ),
+            ("no expiry", signed(&without("exp")), Err(TokenError::NoExpiry)),
+            ("expired within leeway", signed(&with("exp", json!(NOW - 59))), Ok(())),
+            ("expired", signed(&with("exp", json!(NOW - 60))), Err(TokenError::Expired)),
+            ("expiry with a fraction", signed(&with("exp", json!(NOW as f64 + 0.5))), Ok(())),
+            ("expiry negative", signed(&with("exp", json!(-1))), Err(TokenError::Expired)),
+            ("expiry a text", signed(&with("exp", json!("soon"))), Err(TokenError::MalformedClaims)),
+            ("valid soon, within leeway", signed(&with("nbf", json!(NOW + 60))), Ok(())),
+            ("not valid yet", signed(&with("nbf", json!(NOW + 61))), Err(TokenError::NotYetValid)),
+            ("no start", signed(&without("nbf")), Ok(())),
+            ("grant of another type", signed(&with("video", json!("all"))), Err(TokenError::MalformedClaims)),
+            ("no grant", signed(&without("video")), Ok(())),
+            ("null grant", signed(&with("video", json!(null))), Ok(())),
+            ("unknown claim", signed(&with("favourite", json!("blue"))), Ok(())),
+        ] {
+            let verified = keys().verify(&token, now()).map(|_| ());
+            assert_eq!(verified, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_token_id_stands_in_for_a_missing_identity() {
+        let mut payload = without("sub");
+        payload["jti"] = json!("bob");
+        let token = forge(&json!({ "alg": "HS256" }), &payload, "secret");
+        assert_eq!(keys().verify(&token, now()).unwrap().identity, "bob");
+    }
+
+    #[test]
+    fn a_refreshed_token_keeps_every_grant() {
+        let payload = json!({
+            "iss": "key", "sub": "alice", "exp": NOW + 600, "name": "Alice", "kind": "agent",
+            "kindDetails": ["cloud_agent"], "metadata": "m", "attributes": { "a": "b" }, "sha256": "s",
+            "video": {
+                "roomCreate": true, "roomList": true, "roomRecord": true, "roomAdmin": true, "roomJoin": true,
+                "room": "r", "canPublish": false, "canSubscribe": false, "canPublishData": false,
+                "canPublishSources": ["camera"], "canUpdateOwnMetadata": true, "ingressAdmin": true, "hidden": true,
+                "recorder": true, "agent": true, "canSubscribeMetrics": true, "canManageAgentSession": true,
+                "destinationRoom": "d"
+            },
+            "sip": { "admin": true, "call": true }, "agent": { "admin": true }, "inference": { "perform": true },
+            "observability": { "write": true }, "roomPreset": "p",
+            "roomConfig": { "name": "n", "emptyTimeout": 7, "maxParticipants": 3, "agents": [{ "agentName": "x" }] }
+        });
+        let token = forge(&json!({ "alg": "HS256" }), &payload, "secret");
+        let claims = keys().verify(&token, now()).unwrap();
+        let later = now() + Duration::from_secs(300);
+        let refreshed = keys().sign(later, "key", &claims, Duration::from_secs(600)).unwrap();
+        let again = keys().verify(&refreshed, later).unwrap();
+        assert_eq!(again.expires_at, Some(NOW + 900));
+        assert_eq!(again.not_before, Some(NOW + 300));
+        let timeless = |claims: &Claims| Claims { expires_at: None, not_before: None, ..claims.clone() };
+        assert_eq!(timeless(&again), timeless(&claims));
+        let json = serde_json::to_value(timeless(&claims)).unwrap();
+        let mut expected = payload;
+        expected.as_object_mut().unwrap().remove("exp");
+        assert_eq!(json, expected, "the names on the wire are LiveKit's");
+    }
+
+    #[test]
+    fn a_token_is_not_signed_for_a_foreign_key() {
+        assert_eq!(keys().sign(now(), "nobody", &Claims::default(), Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn keys_do_not_show_their_secrets() {
+        assert_eq!(format!("{:?}", keys()), r#"{"key", "other"}"#);
+    }
+
+    #[test]
+    fn unset_permissions_are_those_of_livekit() {
+        let grant = |json: Value| serde_json::from_value::<VideoGrant>(json).unwrap();
+        for (name, json, expected) in [
+            ("nothing set", json!({}), [true, true, true, false]),
+            (
+                "may not publish, so no data either",
+                json!({ "canPublish": false }),
+                [false, true, false, false],
+            ),
+            ("data only", json!({ "canPublish": false, "canPublishData": true }), [false, true, true, false]),
+            (
+                "all denied",
+                json!({ "canPublish": false, "canSubscribe": false, "canPublishData": false }),
+                [false; 4],
+            ),
+            ("metadata granted", json!({ "canUpdateOwnMetadata": true }), [true; 4]),
+        ] {
+            let grant = grant(json);
+            let may = [
+                grant.can_publish(),
+                grant.can_subscribe(),
+                grant.can_publish_data(),
+                grant.can_update_own_metadata(),
+            ];
+            assert_eq!(may, expected, "{name}");
+        }
+    }
+}

@@ -63,7 +63,13 @@ fn grant(arguments: &CreateToken) -> VideoGrant {
     if !arguments.recorder {
         return grant;
     }
-    VideoGrant { hidden: true, recorder: true, can_publish: Some(false), can_publish_data: Some(false), ..grant }
+    VideoGrant {
+        hidden: true,
+        recorder: true,
+        can_publish: Some(false),
+        can_publish_data: Some(false),
+        ..grant
+    }
 }
 
 const NO_KEYS: &str = "no API key to sign with: give --keys, --key-file, --config or --dev";

@@ -5,8 +5,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::config::{
-    Audio, CodecSpec, Config, CongestionControl, Filter, Limit, Logging, Media, PlayoutDelay, PliThrottle, Room,
-    Rtc, Video,
+    Audio, CodecSpec, Config, CongestionControl, Filter, Limit, Logging, Media, PlayoutDelay, PliThrottle,
+    Room, Rtc, Video,
 };
 
 impl Default for Config {

@@ -49,3 +49,31 @@ fn unit_seconds(unit: &str) -> Option<f64> {
 pub fn from_argument(text: &str) -> Result<Duration, String> {
     parse(text).ok_or_else(|| format!("{text:?} is not a duration like 500ms or 1m30s"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gos_durations() {
+        for (text, expected) in [
+            ("0", Some(Duration::ZERO)),
+            ("500ms", Some(Duration::from_millis(500))),
+            ("5s", Some(Duration::from_secs(5))),
+            ("1m30s", Some(Duration::from_secs(90))),
+            ("2.5s", Some(Duration::from_millis(2500))),
+            ("1h", Some(Duration::from_secs(3600))),
+            ("10us", Some(Duration::from_micros(10))),
+            ("", None),
+            ("5", None),
+            ("s", None),
+            ("5 s", None),
+            ("-1s", None),
+            ("5d", None),
+            ("1.2.3s", None),
+            ("99999999999999999999999h", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
+}

@@ -47,7 +47,11 @@ pub fn check(pairs: &IndexMap<String, String>) -> Result<Keys, String> {
 
 /// LiveKit's advice: shorter secrets can be guessed from a token.
 pub fn weak(pairs: &IndexMap<String, String>) -> Vec<&str> {
-    pairs.iter().filter(|(_, secret)| secret.len() < SECRET_LEN_ADVISED).map(|(key, _)| key.as_str()).collect()
+    pairs
+        .iter()
+        .filter(|(_, secret)| secret.len() < SECRET_LEN_ADVISED)
+        .map(|(key, _)| key.as_str())
+        .collect()
 }
 
 fn unquoted(text: &str) -> &str {
@@ -58,3 +62,53 @@ fn unquoted(text: &str) -> &str {
 
 const FORM: &str = "keys have to be written as `key: secret`, one on a line, with the space after the colon";
 const SECRET_LEN_ADVISED: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_lines_of_key_and_secret() {
+        for (name, text, expected) in [
+            ("one", "key: secret", Ok(vec![("key", "secret")])),
+            (
+                "two, a comment and an empty line",
+                "a: 1\n# no\n\n  b: 2  \n",
+                Ok(vec![("a", "1"), ("b", "2")]),
+            ),
+            ("quoted", "\"a\": '1'", Ok(vec![("a", "1")])),
+            ("no space", "key:secret", Err(FORM.to_owned())),
+            ("no secret", "key", Err(FORM.to_owned())),
+            ("nothing", "", Ok(vec![])),
+        ] {
+            let pairs = parse(text);
+            let pairs = pairs.as_ref().map(|pairs| {
+                pairs.iter().map(|(key, secret)| (key.as_str(), secret.as_str())).collect::<Vec<_>>()
+            });
+            assert_eq!(pairs, expected.as_ref().map(Clone::clone), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        fs::write(&path, "key: secret\n").unwrap();
+        for (mode, accepted) in [(0o600, true), (0o640, true), (0o604, false), (0o666, false), (0o601, false)]
+        {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = read_file(&path);
+            assert_eq!(read.is_ok(), accepted, "{mode:o}");
+            assert!(read.err().is_none_or(|error| error.contains("chmod 0600")), "{mode:o}");
+        }
+        assert!(read_file(&folder.path().join("none")).unwrap_err().contains("none"));
+    }
+
+    #[test]
+    fn empty_keys_and_secrets_are_refused() {
+        for (key, secret) in [("", "secret"), ("key", "")] {
+            let pairs = IndexMap::from([(key.to_owned(), secret.to_owned())]);
+            assert!(check(&pairs).is_err(), "{key}: {secret}");
+        }
+    }
+}

@@ -19,7 +19,8 @@ pub fn standing(path: &[&str]) -> Option<Standing> {
 pub fn is_section(path: &[&str]) -> bool {
     KEYS.iter().any(|(pattern, _)| {
         let mut parts = pattern.split('.');
-        path.iter().all(|name| parts.next().is_some_and(|part| part == *name || part == "*")) && parts.next().is_some()
+        path.iter().all(|name| parts.next().is_some_and(|part| part == *name || part == "*"))
+            && parts.next().is_some()
     })
 }
 
@@ -72,7 +73,7 @@ const NAME_LEN_MAX: usize = 64;
 use Standing::{Applied, NotYet};
 
 #[rustfmt::skip]
-const KEYS: &[(&str, Standing)] = &[
+pub(super) const KEYS: &[(&str, Standing)] = &[
     ("port", Applied),
     ("bind_addresses", Applied),
     ("keys.*", Applied),

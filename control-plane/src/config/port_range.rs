@@ -82,3 +82,25 @@ impl<'de> Deserialize<'de> for PortRange {
         from.deserialize_any(Visitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_ranges() {
+        for (text, expected) in [
+            ("7882", Some((7882, 7882))),
+            ("7882-7892", Some((7882, 7892))),
+            ("7882 - 7892", Some((7882, 7892))),
+            ("0", None),
+            ("7892-7882", None),
+            ("70000", None),
+            ("7882-", None),
+            ("all", None),
+        ] {
+            let parsed = text.parse::<PortRange>().ok().map(|range| (range.first(), range.last()));
+            assert_eq!(parsed, expected, "{text}");
+        }
+    }
+}

@@ -8,9 +8,9 @@ use indexmap::IndexMap;
 
 use crate::auth::token::Keys;
 use crate::cli::{Serve, Source};
+use crate::config::port_range::PortRange;
 use crate::config::read::{Document, Strictness};
 use crate::config::{Config, keys, parse_node_ip, read};
-use crate::config::port_range::PortRange;
 
 /// What the server starts from.
 #[derive(Debug)]
@@ -47,7 +47,9 @@ pub fn settle(arguments: &Serve) -> Result<Settled, String> {
     };
     if !config.development {
         warnings.extend(keys::weak(&config.keys).into_iter().map(|key| {
-            format!("the secret of API key {key:?} is shorter than 32 characters and can be guessed from a token")
+            format!(
+                "the secret of API key {key:?} is shorter than 32 characters and can be guessed from a token"
+            )
         }));
     }
     Ok(Settled { config, keys, bind, remarks: remarks(&not_applied, arguments), warnings })
@@ -70,7 +72,8 @@ pub fn signing_keys(source: &Source, development: bool) -> Result<Keys, String> 
 fn document(source: &Source) -> Result<Document, String> {
     let strictness = if source.disable_strict_config { Strictness::Lenient } else { Strictness::Strict };
     if let Some(body) = source.config_body.as_deref().filter(|body| !body.is_empty()) {
-        return read::read(body, strictness).map_err(|error| format!("configuration in --config-body: {error}"));
+        return read::read(body, strictness)
+            .map_err(|error| format!("configuration in --config-body: {error}"));
     }
     let Some(path) = &source.config else { return read::read("", strictness) };
     let shown = path.display();
@@ -84,7 +87,9 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     if let Some(text) = &arguments.node_ip {
         config.rtc.node_ip = parse_node_ip(text).map_err(|error| format!("--node-ip: {error}"))?;
     }
-    if let Some(address) = config.rtc.node_ip.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
+    if let Some(address) =
+        config.rtc.node_ip.iter().find(|address| address.is_unspecified() || address.is_multicast())
+    {
         return Err(format!("node_ip {address} is no address that a client could send to"));
     }
     if let Some(region) = &arguments.region {
@@ -92,7 +97,8 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     }
     config.media.workers = arguments.workers.or(config.media.workers);
     config.media.io = arguments.io.map(|io| io.name().to_owned()).or_else(|| config.media.io.take());
-    config.media.dtls = arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
+    config.media.dtls =
+        arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
     ports(arguments, config)
 }
 
@@ -129,7 +135,11 @@ fn bind_addresses(config: &Config, arguments: &Serve) -> Result<Vec<IpAddr>, Str
     }
     // LiveKit writes "" for all.
     let named = config.bind_addresses.iter().filter(|address| !address.is_empty());
-    named.map(|address| address.parse().map_err(|_| format!("bind_addresses: {address:?} is not an IP address"))).collect()
+    named
+        .map(|address| {
+            address.parse().map_err(|_| format!("bind_addresses: {address:?} is not an IP address"))
+        })
+        .collect()
 }
 
 /// From the flag or the environment, else from the key file, else from the document.

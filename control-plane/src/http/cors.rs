@@ -46,3 +46,78 @@ const METHODS: [&[u8]; 6] = [b"OPTIONS", b"HEAD", b"GET", b"POST", b"PATCH", b"D
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 const PREFLIGHT_VARY: HeaderValue =
     HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn show(response: &Response) -> Vec<String> {
+        let mut shown: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        shown.sort();
+        shown
+    }
+
+    #[test]
+    fn preflights_are_answered_as_livekit_does() {
+        let vary = "vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+        for (name, method, asked, expected) in [
+            (
+                "headers wanted",
+                Method::OPTIONS,
+                &[
+                    ("origin", "https://a.example"),
+                    ("access-control-request-method", "POST"),
+                    ("access-control-request-headers", "authorization,content-type"),
+                ][..],
+                Some(vec![
+                    "access-control-allow-headers: authorization,content-type",
+                    "access-control-allow-methods: POST",
+                    "access-control-allow-origin: https://a.example",
+                    "access-control-max-age: 86400",
+                    vary,
+                ]),
+            ),
+            (
+                "no headers wanted",
+                Method::OPTIONS,
+                &[("origin", "null"), ("access-control-request-method", "DELETE")],
+                Some(vec![
+                    "access-control-allow-methods: DELETE",
+                    "access-control-allow-origin: null",
+                    "access-control-max-age: 86400",
+                    vary,
+                ]),
+            ),
+            (
+                "a method nobody has",
+                Method::OPTIONS,
+                &[("origin", "https://a.example"), ("access-control-request-method", "BREW")],
+                Some(vec![vary]),
+            ),
+            ("no origin", Method::OPTIONS, &[("access-control-request-method", "GET")], Some(vec![vary])),
+            ("plain options", Method::OPTIONS, &[("origin", "https://a.example")], None),
+            (
+                "a request",
+                Method::GET,
+                &[("origin", "https://a.example"), ("access-control-request-method", "GET")],
+                None,
+            ),
+        ] {
+            let response = preflight(&method, &headers(asked));
+            assert_eq!(
+                response.as_ref().map(show),
+                expected.map(|lines| lines.into_iter().map(str::to_owned).collect()),
+                "{name}"
+            );
+            assert!(response.is_none_or(|response| response.status() == StatusCode::NO_CONTENT), "{name}");
+        }
+    }
+}

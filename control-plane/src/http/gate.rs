@@ -129,3 +129,71 @@ const STRANGERS_PER_ADDRESS_MAX: usize = 64;
 const ACCEPTS_PER_SECOND_MAX: u32 = 50;
 const ADDRESSES_MAX: usize = 16 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
+    }
+
+    #[test]
+    fn one_address_gets_so_many_strangers() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        let mut passes = Vec::new();
+        for second in 0..2 {
+            let now = start + SECOND * second;
+            passes.extend((0..100).map_while(|_| gate.admit(now, public(1)).ok()));
+        }
+        assert_eq!(passes.len(), STRANGERS_PER_ADDRESS_MAX);
+        let later = start + SECOND * 9;
+        assert_eq!(gate.admit(later, public(1)).err(), Some(Refusal::TooManyFromAddress));
+        assert!(gate.admit(later, public(2)).is_ok(), "another address is not concerned");
+        passes[0].authenticated();
+        passes[0].authenticated();
+        let instead = gate.admit(later, public(1));
+        assert!(instead.is_ok(), "a token makes room");
+        assert_eq!(gate.admit(later, public(1)).err(), Some(Refusal::TooManyFromAddress));
+        drop(instead);
+        drop(passes);
+        assert_eq!(gate.connections(), 0);
+        assert!(gate.admit(later + SECOND, public(1)).is_ok());
+    }
+
+    #[test]
+    fn one_address_connects_so_often_a_second() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        let admitted = (0..100).filter(|_| gate.admit(start, public(1)).is_ok()).count();
+        assert_eq!(admitted, 50);
+        assert_eq!(gate.admit(start, public(1)).err(), Some(Refusal::TooFastFromAddress));
+        assert!(gate.admit(start + SECOND, public(1)).is_ok());
+    }
+
+    #[test]
+    fn whoever_may_speak_for_others_is_exempt() {
+        for address in
+            ["127.0.0.1", "10.1.2.3", "172.17.0.1", "192.168.0.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
+        {
+            let gate = Gate::default();
+            let now = Instant::now();
+            let passes: Vec<_> = (0..200).map(|_| gate.admit(now, address.parse().unwrap())).collect();
+            assert!(passes.iter().all(Result::is_ok), "{address}");
+            assert_eq!(gate.connections(), 200);
+        }
+    }
+
+    #[test]
+    fn addresses_that_left_are_forgotten() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        for n in 0..u32::try_from(ADDRESSES_MAX).unwrap() {
+            let address = IpAddr::from((0x0b00_0000_u32 + n).to_be_bytes());
+            assert!(gate.admit(start, address).is_ok());
+        }
+        assert_eq!(gate.admit(start, public(1)).err(), Some(Refusal::Full));
+        assert!(gate.admit(start + SECOND, public(1)).is_ok());
+    }
+}

@@ -54,6 +54,8 @@ pub fn arrival(
     };
     client::augment(&mut arrival.client, headers, remote_address);
     arrival.room = room_name(&arrival.claims, query)?;
+    // An empty value deletes an attribute, and a client may not delete what its token says.
+    arrival.participant_attributes.retain(|_, value| !value.is_empty());
     check(&arrival)?;
     Ok(arrival)
 }

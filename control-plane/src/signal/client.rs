@@ -79,7 +79,11 @@ fn sdk(name: &str) -> Sdk {
 }
 
 fn capabilities(list: &str) -> Vec<i32> {
-    list.split(',').filter_map(|name| Capability::from_str_name(name.trim())).map(i32::from).take(16).collect()
+    list.split(',')
+        .filter_map(|name| Capability::from_str_name(name.trim()))
+        .map(i32::from)
+        .take(16)
+        .collect()
 }
 
 /// The most specific product wins: Edge and Opera call themselves Chrome too, and Chrome calls itself Safari.
@@ -93,7 +97,8 @@ fn browser(agent: &str) -> Option<(&'static str, &str)> {
         ("HeadlessChrome/", "HeadlessChrome"),
         ("Chrome/", "Chrome"),
     ];
-    if let Some(found) = PRODUCTS.iter().find_map(|(token, name)| Some((*name, version_after(agent, token)?))) {
+    if let Some(found) = PRODUCTS.iter().find_map(|(token, name)| Some((*name, version_after(agent, token)?)))
+    {
         return Some(found);
     }
     agent.contains("Safari/").then(|| version_after(agent, "Version/").map(|version| ("Safari", version)))?
@@ -107,7 +112,9 @@ fn operating_system(agent: &str) -> Option<(&'static str, String)> {
         ("Mac OS X ", "Mac OS X"),
         ("Windows NT ", "Windows"),
     ];
-    let found = SYSTEMS.iter().find_map(|(token, name)| Some((*name, version_after(agent, token)?.replace('_', "."))));
+    let found = SYSTEMS
+        .iter()
+        .find_map(|(token, name)| Some((*name, version_after(agent, token)?.replace('_', "."))));
     found.or_else(|| agent.contains("Linux").then(|| ("Linux", String::new())))
 }
 
@@ -118,3 +125,77 @@ fn version_after<'a>(agent: &'a str, token: &str) -> Option<&'a str> {
 }
 
 const FORWARDING_HEADERS: [&str; 3] = ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"];
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_query_tells_sdk_version_and_capabilities() {
+        let text = "sdk=ios&version=2.1&protocol=16&client_protocol=1&os=iOS&os_version=18&device_model=iPhone\
+            &browser=b&browser_version=1&network=wifi&capabilities=CAP_PACKET_TRAILER,nonsense,CAP_COMPRESSION_DEFLATE_RAW";
+        let client = from_query(&Query::parse(text));
+        assert_eq!(client.sdk(), Sdk::Swift);
+        assert_eq!((client.version.as_str(), client.protocol, client.client_protocol), ("2.1", 16, 1));
+        assert_eq!(
+            (client.os.as_str(), client.device_model.as_str(), client.network.as_str()),
+            ("iOS", "iPhone", "wifi")
+        );
+        let capabilities: Vec<_> = client.capabilities().collect();
+        assert_eq!(capabilities, [Capability::CapPacketTrailer, Capability::CapCompressionDeflateRaw]);
+    }
+
+    #[test]
+    fn the_user_agent_fills_what_is_missing() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36 Edg/131.2";
+        let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15";
+        let firefox = "Mozilla/5.0 (Android 14; Mobile; rv:133.0) Gecko/133.0 Firefox/133.0";
+        let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/120.0 Mobile/15E148 Safari/604.1";
+        for (name, query, agent, expected) in [
+            ("Chrome", "sdk=js", chrome, ["Chrome", "131.0.0.0", "Linux", ""]),
+            ("Edge", "sdk=js", edge, ["Edge", "131.2", "Windows", "10.0"]),
+            ("Safari", "", safari, ["Safari", "18.3", "Mac OS X", "10.15.7"]),
+            ("Firefox", "sdk=js", firefox, ["Firefox", "133.0", "Android", "14"]),
+            ("Chrome on iOS", "sdk=reactnative", iphone, ["Chrome Mobile iOS", "120.0", "iOS", "17.4"]),
+            ("the query goes first", "sdk=js&browser=B&browser_version=1&os=O", chrome, ["B", "1", "O", ""]),
+            ("not a browser's SDK", "sdk=go", chrome, ["", "", "", ""]),
+            ("nothing to read", "sdk=js", "curl/8", ["", "", "", ""]),
+        ] {
+            let mut client = from_query(&Query::parse(query));
+            let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(agent))]);
+            augment(&mut client, &headers, Ipv4Addr::LOCALHOST.into());
+            let found = [client.browser, client.browser_version, client.os, client.os_version];
+            assert_eq!(found, expected, "{name}");
+            assert_eq!(client.address, "127.0.0.1", "{name}");
+        }
+    }
+
+    #[test]
+    fn the_outermost_proxy_names_the_address() {
+        let socket = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        for (name, headers, expected) in [
+            ("no proxy", &[][..], "127.0.0.1"),
+            ("forwarded", &[("x-forwarded-for", "192.0.2.1, 10.0.0.1")], "192.0.2.1"),
+            ("real", &[("x-real-ip", "2001:db8::1")], "2001:db8::1"),
+            (
+                "all",
+                &[
+                    ("x-real-ip", "192.0.2.3"),
+                    ("x-forwarded-for", "192.0.2.2"),
+                    ("cf-connecting-ip", "192.0.2.1"),
+                ],
+                "192.0.2.1",
+            ),
+            ("nonsense", &[("x-forwarded-for", "localhost")], "127.0.0.1"),
+        ] {
+            let headers =
+                headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            assert_eq!(address(&HeaderMap::from_iter(headers), socket).to_string(), expected, "{name}");
+        }
+    }
+}

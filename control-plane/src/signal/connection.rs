@@ -17,38 +17,23 @@ use crate::signal::frame::{self, Format, FrameError};
 use crate::signal::rate::Rate;
 use crate::signal::sink::{Next, Outgoing};
 
-/// A participant that hears that its WebSocket is gone, whatever way that happens: the upgrade may fail and the
-/// task may be dropped.
-#[derive(Debug)]
-pub struct Seat {
-    participant: Option<ParticipantHandle>,
-}
-
-impl Seat {
-    pub fn new(participant: ParticipantHandle) -> Self {
-        Self { participant: Some(participant) }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if let Some(participant) = self.participant.take() {
-            participant.disconnected();
-        }
-    }
-}
-
-/// Serves the connection to its end.
-pub async fn run(socket: WebSocket, seat: Seat, mut outgoing: Outgoing, counters: &Counters) {
+/// Serves the connection to its end. The participant hears of the end when its handle is dropped, whatever way that
+/// happens: the upgrade may fail, and the task may be cancelled.
+pub async fn run(
+    socket: WebSocket,
+    participant: ParticipantHandle,
+    mut outgoing: Outgoing,
+    counters: &Counters,
+) {
     counters.opened.increment();
     let (mut writer, mut reader) = socket.split();
     // The answer's format is that of the client's last frame; both halves run in this one task.
     let json = AtomicBool::new(false);
     let end = tokio::select! {
-        end = read(&mut reader, &seat, &json, counters) => end,
+        end = read(&mut reader, &participant, &json, counters) => end,
         end = write(&mut writer, &mut outgoing, &json) => end,
     };
-    drop(seat);
+    drop(participant);
     end.count(counters);
     tracing::debug!(?end, "signalling connection ended");
     close(&mut writer, &mut reader, end).await;
@@ -100,7 +85,12 @@ impl End {
 }
 
 /// Every frame counts as a sign of life, the pongs to our pings too.
-async fn read(reader: &mut SplitStream<WebSocket>, seat: &Seat, json: &AtomicBool, counters: &Counters) -> End {
+async fn read(
+    reader: &mut SplitStream<WebSocket>,
+    participant: &ParticipantHandle,
+    json: &AtomicBool,
+    counters: &Counters,
+) -> End {
     let mut rate = Rate::new(Instant::now());
     loop {
         let message = match timeout(SILENCE_MAX, reader.next()).await {
@@ -112,13 +102,18 @@ async fn read(reader: &mut SplitStream<WebSocket>, seat: &Seat, json: &AtomicBoo
         if !rate.admit(Instant::now()) {
             return End::TooFast;
         }
-        if let ControlFlow::Break(end) = take(message, seat, json, counters) {
+        if let ControlFlow::Break(end) = take(message, participant, json, counters) {
             return end;
         }
     }
 }
 
-fn take(message: Message, seat: &Seat, json: &AtomicBool, counters: &Counters) -> ControlFlow<End> {
+fn take(
+    message: Message,
+    participant: &ParticipantHandle,
+    json: &AtomicBool,
+    counters: &Counters,
+) -> ControlFlow<End> {
     let request = match message {
         Message::Binary(bytes) => {
             json.store(false, Ordering::Relaxed);
@@ -131,15 +126,19 @@ fn take(message: Message, seat: &Seat, json: &AtomicBool, counters: &Counters) -
         Message::Ping(_) | Message::Pong(_) => return ControlFlow::Continue(()),
         Message::Close(_) => return ControlFlow::Break(End::ClosedByClient),
     };
-    match (request, &seat.participant) {
-        (Err(error), _) => return ControlFlow::Break(End::Malformed(error)),
-        (Ok(Some(request)), Some(participant)) => participant.request(request),
-        (Ok(_), _) => counters.unknown_messages.increment(),
+    match request {
+        Err(error) => return ControlFlow::Break(End::Malformed(error)),
+        Ok(Some(request)) => participant.request(request),
+        Ok(None) => counters.unknown_messages.increment(),
     }
     ControlFlow::Continue(())
 }
 
-async fn write(writer: &mut SplitSink<WebSocket, Message>, outgoing: &mut Outgoing, json: &AtomicBool) -> End {
+async fn write(
+    writer: &mut SplitSink<WebSocket, Message>,
+    outgoing: &mut Outgoing,
+    json: &AtomicBool,
+) -> End {
     let overflow = outgoing.overflow();
     let mut ping = interval(PING_INTERVAL);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -209,3 +208,213 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 const WRITE_MAX: Duration = Duration::from_secs(10);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::extract::WebSocketUpgrade;
+    use axum::routing::any;
+    use livekit_protocol::signal_response::Message as Response;
+    use livekit_protocol::{SignalRequest, SignalResponse, signal_request};
+    use prost::Message as _;
+    use tokio::net::TcpStream;
+    use tokio::sync::{Mutex, mpsc};
+    use tokio_tungstenite::tungstenite::Message as Frame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame as RawFrame, FrameHeader};
+    use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+    use super::*;
+    use crate::room::clock::Clock;
+    use crate::room::effect::ConnectionId;
+    use crate::room::inbox::Letter;
+    use crate::signal::sink::{self, Sink};
+
+    type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+    /// A real client at a real connection, whose room is this test.
+    struct Line {
+        client: Client,
+        sink: Sink,
+        letters: mpsc::Receiver<Letter>,
+        counters: Arc<Counters>,
+    }
+
+    async fn line() -> Line {
+        let (sink, outgoing) = sink::channel();
+        let (room, letters) = mpsc::channel(1024);
+        let counters = Arc::new(Counters::default());
+        let participant = ParticipantHandle::new(ConnectionId(7), room, sink.clone(), Clock::start());
+        let seat = Arc::new(Mutex::new(Some((participant, outgoing))));
+        let counted = Arc::clone(&counters);
+        let serve = move |upgrade: WebSocketUpgrade| async move {
+            let (participant, outgoing) = seat.lock().await.take().expect("one client");
+            upgrade
+                .max_message_size(2 * 1024 * 1024)
+                .on_upgrade(async move |socket| run(socket, participant, outgoing, &counted).await)
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/", any(serve))).await });
+        let (client, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        Line { client, sink, letters, counters }
+    }
+
+    impl Line {
+        async fn close_code(&mut self) -> Option<u16> {
+            loop {
+                match self.client.next().await {
+                    Some(Ok(Frame::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        }
+
+        async fn heard(&mut self) -> String {
+            match self.letters.recv().await {
+                Some(Letter::Signal { message, .. }) => format!("{message:?}"),
+                Some(Letter::Disconnected { connection }) => format!("disconnected {}", connection.0),
+                Some(_) => "something else".to_owned(),
+                None => "nothing".to_owned(),
+            }
+        }
+    }
+
+    fn mute() -> signal_request::Message {
+        signal_request::Message::Mute(livekit_protocol::MuteTrackRequest {
+            sid: "TR_1".to_owned(),
+            muted: true,
+        })
+    }
+
+    fn binary(message: signal_request::Message) -> Frame {
+        Frame::binary(SignalRequest { message: Some(message) }.encode_to_vec())
+    }
+
+    #[tokio::test]
+    async fn the_answer_takes_the_form_of_the_clients_last_frame() {
+        let mut line = line().await;
+        let binary_response = |frame: Frame| SignalResponse::decode(frame.into_data()).unwrap().message;
+        line.sink.send(Response::Pong(1));
+        assert_eq!(binary_response(line.client.next().await.unwrap().unwrap()), Some(Response::Pong(1)));
+        line.client.send(Frame::text(r#"{"mute":{"sid":"TR_1","muted":true}}"#)).await.unwrap();
+        assert_eq!(line.heard().await, format!("{:?}", mute()));
+        line.sink.send(Response::Pong(2));
+        assert_eq!(line.client.next().await.unwrap().unwrap(), Frame::text(r#"{"pong":"2"}"#));
+        line.client.send(binary(mute())).await.unwrap();
+        assert_eq!(line.heard().await, format!("{:?}", mute()));
+        line.sink.send(Response::Pong(3));
+        assert_eq!(binary_response(line.client.next().await.unwrap().unwrap()), Some(Response::Pong(3)));
+    }
+
+    #[tokio::test]
+    async fn signal_pings_are_answered() {
+        let mut line = line().await;
+        line.client.send(Frame::text(r#"{"pingReq":{"timestamp":"5","rtt":"1"}}"#)).await.unwrap();
+        let answer = line.client.next().await.unwrap().unwrap().into_text().unwrap();
+        assert!(answer.starts_with(r#"{"pongResp":{"lastPingTimestamp":"5","timestamp":""#), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn fragments_are_one_message() {
+        let mut line = line().await;
+        let encoded = SignalRequest { message: Some(mute()) }.encode_to_vec();
+        let (first, second) = encoded.split_at(3);
+        for (opcode, is_final, part) in [(Data::Binary, false, first), (Data::Continue, true, second)] {
+            let header = FrameHeader { is_final, opcode: OpCode::Data(opcode), ..FrameHeader::default() };
+            line.client
+                .send(Frame::Frame(RawFrame::from_payload(header, part.to_vec().into())))
+                .await
+                .unwrap();
+        }
+        assert_eq!(line.heard().await, format!("{:?}", mute()));
+    }
+
+    #[tokio::test]
+    async fn bad_frames_close_with_a_reason_and_the_room_hears() {
+        let many = Frame::text(format!("[{}]", ",".repeat(20_000)));
+        let unmasked_text = vec![0xff, 0xfe];
+        for (name, frame, code) in [
+            ("garbage", Frame::binary(vec![0xff; 8]), close_code::INVALID),
+            ("text that is no JSON", Frame::text("hello"), close_code::INVALID),
+            ("deep", Frame::text("[".repeat(40)), close_code::POLICY),
+            ("many fields", many, close_code::POLICY),
+            ("too large", Frame::binary(vec![0; 2 * 1024 * 1024 + 1]), close_code::SIZE),
+            ("binary text", Frame::binary(unmasked_text), close_code::INVALID),
+        ] {
+            let mut line = line().await;
+            // A server that closes while the client still sends may reset the connection before it is heard.
+            let _ = line.client.send(frame).await;
+            assert_eq!(line.close_code().await, Some(code), "{name}");
+            assert_eq!(line.heard().await, "disconnected 7", "{name}");
+            let counted = line.counters.malformed.value() + line.counters.too_large.value();
+            assert_eq!(counted, 1, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_cut_off() {
+        let mut line = line().await;
+        for _ in 0..700 {
+            if line.client.feed(Frame::text("{}")).await.is_err() {
+                break;
+            }
+        }
+        let _ = line.client.flush().await;
+        assert_eq!(line.close_code().await, Some(close_code::POLICY));
+        assert_eq!(line.counters.too_fast.value(), 1);
+        assert!(line.counters.unknown_messages.value() >= 500);
+    }
+
+    #[tokio::test]
+    async fn both_sides_may_end_it() {
+        let mut by_room = line().await;
+        by_room.sink.send(Response::Pong(1));
+        by_room.sink.close();
+        assert!(by_room.client.next().await.unwrap().unwrap().is_binary(), "what was sent before arrives");
+        assert_eq!(by_room.close_code().await, Some(close_code::NORMAL));
+        assert_eq!(by_room.heard().await, "disconnected 7");
+
+        let mut by_client = line().await;
+        by_client.client.close(None).await.unwrap();
+        assert_eq!(by_client.heard().await, "disconnected 7");
+
+        let mut cut = line().await;
+        drop(cut.client);
+        assert_eq!(
+            cut.letters.recv().await.map(|letter| matches!(letter, Letter::Disconnected { .. })),
+            Some(true)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_given_up() {
+        let mut line = line().await;
+        for _ in 0..64 {
+            line.sink.send(Response::RefreshToken("x".repeat(512 * 1024)));
+        }
+        assert_eq!(line.heard().await, "disconnected 7");
+        assert_eq!(line.counters.slow.value(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_given_up_after_fifteen_seconds() {
+        let mut line = line().await;
+        let start = tokio::time::Instant::now();
+        // The client answers pings only while it is polled, which it is not.
+        assert_eq!(line.heard().await, "disconnected 7");
+        assert!(start.elapsed() >= SILENCE_MAX && start.elapsed() < SILENCE_MAX + Duration::from_secs(2));
+        assert_eq!(line.counters.silent.value(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_pings_stays() {
+        let mut line = line().await;
+        let idle = async { while line.client.next().await.is_some() {} };
+        assert!(timeout(Duration::from_secs(120), idle).await.is_err());
+        assert_eq!(line.counters.silent.value(), 0);
+    }
+}

@@ -158,3 +158,170 @@ fn field(kind: Kind, number: u64) -> Option<Field> {
 }
 
 const REPEATED_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use livekit_protocol as proto;
+    use livekit_protocol::signal_request::Message;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn request(message: Message) -> Vec<u8> {
+        proto::SignalRequest { message: Some(message) }.encode_to_vec()
+    }
+
+    /// One message for each repeated field that a client can send, with `count` elements in it.
+    #[expect(deprecated, reason = "old clients send it")]
+    fn each_repeated_field(count: usize) -> Vec<(&'static str, Vec<u8>)> {
+        let texts = vec![String::new(); count];
+        let map = || (0..count).map(|n| (n.to_string(), String::new())).collect();
+        let layers = vec![proto::VideoLayer::default(); count];
+        let codecs = vec![proto::SimulcastCodec::default(); count];
+        let track = proto::TrackInfo::default();
+        let add = proto::AddTrackRequest::default();
+        let sync = proto::SyncState::default();
+        let sync_track = |track| {
+            let published = proto::TrackPublishedResponse { track: Some(track), ..Default::default() };
+            Message::SyncState(proto::SyncState { publish_tracks: vec![published], ..Default::default() })
+        };
+        let description = proto::SessionDescription { mid_to_track_id: map(), ..Default::default() };
+        let messages = [
+            ("offer", Message::Offer(description.clone())),
+            ("answer", Message::Answer(description.clone())),
+            ("layers", Message::AddTrack(proto::AddTrackRequest { layers: layers.clone(), ..add.clone() })),
+            ("codecs", Message::AddTrack(proto::AddTrackRequest { simulcast_codecs: codecs, ..add.clone() })),
+            (
+                "layers of a codec",
+                Message::AddTrack(proto::AddTrackRequest {
+                    simulcast_codecs: vec![proto::SimulcastCodec {
+                        layers: layers.clone(),
+                        ..Default::default()
+                    }],
+                    ..add.clone()
+                }),
+            ),
+            (
+                "audio features",
+                Message::AddTrack(proto::AddTrackRequest { audio_features: vec![1; count], ..add.clone() }),
+            ),
+            (
+                "trailers",
+                Message::AddTrack(proto::AddTrackRequest { packet_trailer_features: vec![1; count], ..add }),
+            ),
+            (
+                "subscription",
+                Message::Subscription(proto::UpdateSubscription {
+                    track_sids: texts.clone(),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "participant tracks",
+                Message::Subscription(proto::UpdateSubscription {
+                    participant_tracks: vec![proto::ParticipantTracks {
+                        track_sids: texts.clone(),
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }),
+            ),
+            (
+                "setting",
+                Message::TrackSetting(proto::UpdateTrackSettings {
+                    track_sids: texts.clone(),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "regions",
+                Message::Leave(proto::LeaveRequest {
+                    regions: Some(proto::RegionSettings {
+                        regions: vec![proto::RegionInfo::default(); count],
+                    }),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "update layers",
+                Message::UpdateLayers(proto::UpdateVideoLayers {
+                    layers: layers.clone(),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "permissions",
+                Message::SubscriptionPermission(proto::SubscriptionPermission {
+                    track_permissions: vec![proto::TrackPermission {
+                        track_sids: texts.clone(),
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }),
+            ),
+            (
+                "sync answer",
+                Message::SyncState(proto::SyncState { answer: Some(description.clone()), ..sync.clone() }),
+            ),
+            ("sync offer", Message::SyncState(proto::SyncState { offer: Some(description), ..sync.clone() })),
+            (
+                "sync channels",
+                Message::SyncState(proto::SyncState {
+                    data_channels: vec![proto::DataChannelInfo::default(); count],
+                    ..sync.clone()
+                }),
+            ),
+            ("sync disabled", Message::SyncState(proto::SyncState { track_sids_disabled: texts, ..sync })),
+            ("sync layers", sync_track(proto::TrackInfo { layers, ..track.clone() })),
+            ("sync features", sync_track(proto::TrackInfo { audio_features: vec![1; count], ..track })),
+            (
+                "metadata",
+                Message::UpdateMetadata(proto::UpdateParticipantMetadata {
+                    attributes: map(),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "audio track",
+                Message::UpdateAudioTrack(proto::UpdateLocalAudioTrack {
+                    features: vec![1; count],
+                    ..Default::default()
+                }),
+            ),
+        ];
+        messages.into_iter().map(|(name, message)| (name, request(message))).collect()
+    }
+
+    #[test]
+    fn every_repeated_field_is_counted() {
+        for (name, message) in each_repeated_field(REPEATED_MAX - 1) {
+            assert_eq!(check(Kind::SignalRequest, &message), Ok(()), "{name}");
+        }
+        for (name, message) in each_repeated_field(REPEATED_MAX + 1) {
+            assert_eq!(check(Kind::SignalRequest, &message), Err(FieldCountError::TooMany), "{name}");
+        }
+    }
+
+    #[test]
+    fn text_is_not_taken_for_fields() {
+        let sdp = "((".repeat(100_000);
+        let message = request(Message::Offer(proto::SessionDescription { sdp, ..Default::default() }));
+        assert_eq!(check(Kind::SignalRequest, &message), Ok(()));
+    }
+
+    #[test]
+    fn what_ends_too_early_is_malformed() {
+        for (name, message) in [
+            ("tag cut", &[0x80][..]),
+            ("varint cut", &[0x70, 0x80]),
+            ("length beyond the end", &[0x0a, 5, 1]),
+            ("length of 2^63", &[0x0a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]),
+            ("fixed64 cut", &[0x71, 1, 2]),
+            ("fixed32 cut", &[0x75, 1, 2]),
+            ("a group", &[0x0b]),
+            ("wire type 7", &[0x0f]),
+        ] {
+            assert_eq!(check(Kind::SignalRequest, message), Err(FieldCountError::Malformed), "{name}");
+        }
+    }
+}

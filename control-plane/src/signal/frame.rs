@@ -88,3 +88,72 @@ fn check_json(text: &str) -> Result<(), FrameError> {
 const JSON_DEPTH_MAX: usize = 32;
 /// Every element has a few named fields of its own, so this allows for the 4,096 of the binary form.
 const JSON_FIELDS_MAX: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use livekit_protocol as proto;
+    use livekit_protocol::signal_request::Message as Request;
+    use livekit_protocol::signal_response::Message as Response;
+
+    use super::*;
+
+    fn mute() -> Request {
+        Request::Mute(proto::MuteTrackRequest { sid: "TR_1".to_owned(), muted: true })
+    }
+
+    #[test]
+    fn text_frames_are_protobufs_json() {
+        let deep = |depth: usize| format!("{}{{}}{}", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1));
+        let many = format!("{{\"subscription\":{{\"trackSids\":[{}\"\"]}}}}", "\"\",".repeat(20_000));
+        for (name, frame, expected) in [
+            ("camel case", r#"{"mute":{"sid":"TR_1","muted":true}}"#.to_owned(), Ok(Some(mute()))),
+            ("ping as text", r#"{"ping":"7"}"#.to_owned(), Ok(Some(Request::Ping(7)))),
+            ("ping as number", r#"{"ping":7}"#.to_owned(), Ok(Some(Request::Ping(7)))),
+            (
+                "snake case",
+                r#"{"ping_req":{"timestamp":"1"}}"#.to_owned(),
+                Ok(Some(Request::PingReq(proto::Ping { timestamp: 1, rtt: 0 }))),
+            ),
+            (
+                "brackets in a text",
+                format!(r#"{{"mute":{{"sid":"{}"}}}}"#, "[{\\\"".repeat(100)),
+                Ok(Some(Request::Mute(proto::MuteTrackRequest { sid: "[{\"".repeat(100), muted: false }))),
+            ),
+            ("empty", "{}".to_owned(), Ok(None)),
+            ("unknown message", r#"{"fromTheFuture":{}}"#.to_owned(), Ok(None)),
+            ("no JSON", "mute".to_owned(), Err(FrameError::Malformed)),
+            ("nothing", String::new(), Err(FrameError::Malformed)),
+            ("a list", "[]".to_owned(), Err(FrameError::Malformed)),
+            ("wrong type", r#"{"mute":7}"#.to_owned(), Err(FrameError::Malformed)),
+            ("unfinished", r#"{"mute":{"#.to_owned(), Err(FrameError::Malformed)),
+            ("deep enough", deep(32), Ok(None)),
+            ("too deep", deep(33), Err(FrameError::TooDeep)),
+            ("too many", many, Err(FrameError::TooManyFields)),
+        ] {
+            assert_eq!(from_text(&frame), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn binary_frames_are_protobuf() {
+        let encoded = SignalRequest { message: Some(mute()) }.encode_to_vec();
+        for (name, frame, expected) in [
+            ("message", encoded.clone(), Ok(Some(mute()))),
+            ("empty", Vec::new(), Ok(None)),
+            ("unknown field", vec![0xfa, 0x3f, 0], Ok(None)),
+            ("cut", encoded[..encoded.len() - 1].to_vec(), Err(FrameError::Malformed)),
+            ("garbage", vec![0xff; 16], Err(FrameError::Malformed)),
+            ("text that is not UTF-8", vec![0x2a, 3, 0x0a, 1, 0xff], Err(FrameError::Malformed)),
+        ] {
+            assert_eq!(from_binary(&frame), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_take_the_clients_form() {
+        let pong = || Response::Pong(7);
+        assert_eq!(encode(Format::Json, pong()), ws::Message::Text(r#"{"pong":"7"}"#.into()));
+        let ws::Message::Binary(bytes) = encode(Format::Protobuf, pong()) else { panic!("not binary") };
+        assert_eq!(SignalResponse::decode(bytes).unwrap().message, Some(pong()));
+    }
+}

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use livekit_protocol::{ConnectionSettings, ReconnectReason};
 
 /// The parameters by name; of a repeated one, the first counts.
@@ -77,3 +77,68 @@ pub fn base64url(text: &str) -> Option<Vec<u8>> {
 
 /// SDKs send some twenty; the rest is noise.
 const PARAMETERS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_have_livekits_defaults() {
+        let setting = |auto_subscribe, adaptive_stream, allow_pause| ConnectionSettings {
+            auto_subscribe,
+            adaptive_stream,
+            subscriber_allow_pause: allow_pause,
+            disable_ice_lite: false,
+            auto_subscribe_data_track: None,
+        };
+        for (text, expected) in [
+            ("", setting(true, false, None)),
+            ("auto_subscribe=1&adaptive_stream=1", setting(true, true, None)),
+            ("auto_subscribe=true&adaptive_stream=true", setting(true, true, None)),
+            ("auto_subscribe=0&adaptive_stream=0", setting(false, false, None)),
+            ("auto_subscribe=yes", setting(false, false, None)),
+            ("auto_subscribe=", setting(true, false, None)),
+            ("auto_subscribe=0&auto_subscribe=1", setting(false, false, None)),
+            ("subscriber_allow_pause=1", setting(true, false, Some(true))),
+            ("subscriber_allow_pause=0", setting(true, false, Some(false))),
+        ] {
+            assert_eq!(Query::parse(text).settings(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded() {
+        let query =
+            Query::parse("room=a%20b+c&sid=PA_1&reconnect=1&reconnect_reason=2&protocol=16&broken=%zz&=x&y");
+        assert_eq!(query.text("room"), "a b c");
+        assert_eq!(query.text("sid"), "PA_1");
+        assert_eq!(query.text("none"), "");
+        assert_eq!(query.number("protocol"), 16);
+        assert_eq!(query.number("room"), 0);
+        assert!(query.flag("reconnect"));
+        assert_eq!(query.reconnect_reason(), ReconnectReason::RrPublisherFailed);
+        assert_eq!(Query::parse("reconnect_reason=99").reconnect_reason(), ReconnectReason::RrUnknown);
+    }
+
+    #[test]
+    fn attributes_are_base64_of_json() {
+        let one = HashMap::from([("a".to_owned(), "b".to_owned())]);
+        for (name, text, expected) in [
+            ("absent", "", Some(HashMap::new())),
+            ("padded", "attributes=eyJhIjoiYiJ9", Some(one.clone())),
+            ("unpadded", "attributes=eyJhIjoiYiIgfQ", Some(one.clone())),
+            ("with padding", "attributes=eyJhIjoiYiIgfQ%3D%3D", Some(one)),
+            ("not base64", "attributes=!", None),
+            ("not JSON", "attributes=AAAA", None),
+            ("not texts", "attributes=eyJhIjoxfQ", None),
+        ] {
+            assert_eq!(Query::parse(text).attributes(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_parameters_are_kept() {
+        let text: String = (0..1000).map(|n| format!("p{n}=1&")).collect();
+        assert_eq!(Query::parse(&text).parameters.len(), PARAMETERS_MAX);
+    }
+}

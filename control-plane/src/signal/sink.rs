@@ -104,3 +104,70 @@ struct Load {
 }
 
 const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn large() -> Message {
+        Message::RefreshToken("x".repeat(1024 * 1024))
+    }
+
+    #[tokio::test]
+    async fn order_is_kept_and_close_comes_last() {
+        let (sink, mut outgoing) = channel();
+        sink.send(Message::Pong(1));
+        sink.clone().send(Message::Pong(2));
+        sink.close();
+        assert_eq!(outgoing.next().await, Next::Write(Message::Pong(1)));
+        assert_eq!(outgoing.next().await, Next::Write(Message::Pong(2)));
+        assert_eq!(outgoing.next().await, Next::Close);
+    }
+
+    #[tokio::test]
+    async fn a_room_that_let_go_closes_too() {
+        let (sink, mut outgoing) = channel();
+        sink.send(Message::Pong(1));
+        drop(sink);
+        assert_eq!(outgoing.next().await, Next::Write(Message::Pong(1)));
+        assert_eq!(outgoing.next().await, Next::Close);
+    }
+
+    #[test]
+    fn what_was_taken_makes_room() {
+        let (sink, mut outgoing) = channel();
+        for _ in 0..20 {
+            sink.send(large());
+            assert_eq!(outgoing.try_next(), Some(Next::Write(large())));
+        }
+        assert!(!outgoing.overflow().is_cancelled());
+    }
+
+    #[test]
+    fn four_mebibytes_and_one_message_may_wait() {
+        let (sink, mut outgoing) = channel();
+        for _ in 0..4 {
+            sink.send(large());
+        }
+        assert!(!outgoing.overflow().is_cancelled());
+        sink.send(large());
+        assert!(outgoing.overflow().is_cancelled());
+        assert_eq!(std::iter::from_fn(|| outgoing.try_next()).count(), 4);
+    }
+
+    #[test]
+    fn a_message_larger_than_the_bound_is_admitted_alone() {
+        let (sink, outgoing) = channel();
+        sink.send(Message::RefreshToken("x".repeat(8 * 1024 * 1024)));
+        assert!(!outgoing.overflow().is_cancelled());
+    }
+
+    #[test]
+    fn sending_to_a_connection_that_ended_is_no_error() {
+        let (sink, outgoing) = channel();
+        drop(outgoing);
+        sink.send(Message::Pong(1));
+        sink.close();
+        assert!(sink.is_closed());
+    }
+}

@@ -21,8 +21,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub const NO_PERMISSION: Self =
-        Self::new(StatusCode::UNAUTHORIZED, "no permissions to access the room");
+    pub const NO_PERMISSION: Self = Self::new(StatusCode::UNAUTHORIZED, "no permissions to access the room");
     pub const PERMISSIONS_DENIED: Self = Self::new(StatusCode::UNAUTHORIZED, "permissions denied");
     pub const NO_IDENTITY: Self = Self::new(StatusCode::BAD_REQUEST, "identity cannot be empty");
     pub const NO_ROOM_NAME: Self = Self::new(StatusCode::BAD_REQUEST, "no room name");
@@ -49,7 +48,9 @@ impl Rejection {
             JoinError::LimitReached(limit) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, text: limit.to_string().into() }
             }
-            JoinError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "no media plane is attached"),
+            JoinError::Unavailable => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no media plane is attached")
+            }
             JoinError::Internal(text) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, text),
         }
     }
