@@ -125,3 +125,6 @@ impl Library {
 #[derive(Debug, thiserror::Error)]
 #[error("DTLS can't be set up: {0}")]
 pub struct SetupError(String);
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,9 @@ pub enum Output {
     Packet(Bytes),
     Established,
     /// A channel is open; it is in `channels`.
-    Opened { stream: u16 },
+    Opened {
+        stream: u16,
+    },
     Message(Received),
     /// An OPEN that is not whole, or one too many.
     Refused,
@@ -145,7 +147,8 @@ impl Association {
         let first = packet.get(FIRST_CHUNK).copied();
         let answered = self.current.as_ref().is_some_and(|current| current.answered);
         // The library takes an INIT that comes late (reordered, or sent again) for a reason to close.
-        if first == Some(INIT) && answered && self.current.as_ref().is_some_and(|current| current.established) {
+        if first == Some(INIT) && answered && self.current.as_ref().is_some_and(|current| current.established)
+        {
             return;
         }
         let Some((handle, event)) =
@@ -203,7 +206,8 @@ impl Association {
     /// # Errors
     /// If it was not queued.
     pub fn send(&mut self, stream: u16, text: bool, message: &Bytes) -> Result<(), SendError> {
-        let channel = self.channels.iter().find(|channel| channel.stream == stream).ok_or(SendError::NoChannel)?;
+        let channel =
+            self.channels.iter().find(|channel| channel.stream == stream).ok_or(SendError::NoChannel)?;
         let most = match channel.reliability {
             Reliability::Reliable => BUFFERED_RELIABLE_MAX,
             Reliability::Retransmits(_) | Reliability::Lifetime(_) => BUFFERED_LOSSY_MAX,
@@ -306,8 +310,12 @@ impl Association {
     /// RFC 8832 §6: the OPEN goes ordered and reliable, and what follows stays ordered until the ACK is here.
     fn open(&mut self, stream: u16, spec: &ChannelSpec) {
         let channel = Channel::new(stream, spec);
-        let open =
-            Open { ordered: spec.ordered, reliability: channel.reliability, label: &spec.label, protocol: "" };
+        let open = Open {
+            ordered: spec.ordered,
+            reliability: channel.reliability,
+            label: &spec.label,
+            protocol: "",
+        };
         let opened = self.current.as_mut().zip(open.to_bytes()).is_some_and(|(current, bytes)| {
             let Ok(mut stream) = current.sctp.open_stream(stream, Ppi::Binary) else {
                 return false;
@@ -479,7 +487,10 @@ mod tests {
             let now = Instant::now();
             Self {
                 now,
-                ends: [Association::new(now, Role::Client, client), Association::new(now, Role::Server, server)],
+                ends: [
+                    Association::new(now, Role::Client, client),
+                    Association::new(now, Role::Server, server),
+                ],
                 heard: [Vec::new(), Vec::new()],
                 closed: [false; 2],
                 refused: 0,
@@ -541,7 +552,8 @@ mod tests {
         }
 
         fn send(&mut self, from: usize, label: &str, text: bool, bytes: &[u8]) -> Result<(), SendError> {
-            let stream = self.ends[from].channel(label).map(|channel| channel.stream).ok_or(SendError::NoChannel)?;
+            let stream =
+                self.ends[from].channel(label).map(|channel| channel.stream).ok_or(SendError::NoChannel)?;
             self.ends[from].send(stream, text, &Bytes::copy_from_slice(bytes))
         }
     }
@@ -552,7 +564,9 @@ mod tests {
             [("client-made", &LIVEKIT[..], &[][..], 0), ("server-made", &[], &LIVEKIT, 1)]
         {
             let mut world = World::new(&spec(client), &spec(server));
-            world.until(name, |world| (0..2).all(|end| world.open(end, "_reliable") && world.open(end, "_lossy")));
+            world.until(name, |world| {
+                (0..2).all(|end| world.open(end, "_reliable") && world.open(end, "_lossy"))
+            });
             for end in 0..2 {
                 let channel = world.ends[end].channel("_lossy").unwrap();
                 assert_eq!(channel.stream % 2, parity, "{name}");
@@ -568,9 +582,12 @@ mod tests {
         world.until("open", |world| world.open(1, "_lossy") && world.open(1, "_reliable"));
         let large: Vec<u8> = (0..60 * 1024).map(|index| (index % 251) as u8).collect();
         for from in 0..2 {
-            for (label, text, bytes) in
-                [("_reliable", false, &large[..]), ("_lossy", false, &large), ("_reliable", true, b"text"), ("_reliable", false, b"")]
-            {
+            for (label, text, bytes) in [
+                ("_reliable", false, &large[..]),
+                ("_lossy", false, &large),
+                ("_reliable", true, b"text"),
+                ("_reliable", false, b""),
+            ] {
                 let before = world.heard[1 - from].len();
                 world.send(from, label, text, bytes).unwrap();
                 world.until(label, |world| world.heard[1 - from].len() > before);

@@ -109,7 +109,8 @@ mod tests {
     fn reads_what_browsers_send() {
         // RFC 8832 §5.1, as Chromium writes it for `_lossy`: unordered, no retransmission.
         let lossy = b"\x03\x81\x00\x00\x00\x00\x00\x00\x00\x06\x00\x00_lossy";
-        let open = Open { ordered: false, reliability: Reliability::Retransmits(0), label: "_lossy", protocol: "" };
+        let open =
+            Open { ordered: false, reliability: Reliability::Retransmits(0), label: "_lossy", protocol: "" };
         assert_eq!(Message::parse(lossy), Ok(Message::Open(open)));
         assert_eq!(Message::parse(ACKNOWLEDGEMENT), Ok(Message::Ack));
     }
@@ -122,7 +123,11 @@ mod tests {
             ("header cut", b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00", ParseError::TooShort),
             ("label cut", b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00a", ParseError::TooShort),
             ("protocol cut", b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01a", ParseError::TooShort),
-            ("channel type", b"\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", ParseError::UnknownChannelType),
+            (
+                "channel type",
+                b"\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+                ParseError::UnknownChannelType,
+            ),
             ("label not UTF-8", b"\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\xff", ParseError::Text),
         ] {
             assert_eq!(Message::parse(bytes), Err(error), "{name}");

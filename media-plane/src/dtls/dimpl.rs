@@ -91,7 +91,8 @@ impl Association {
         let outcome = self.dtls.handle_timeout(now).and_then(|()| step(&mut self.dtls));
         if let Err(error) = outcome {
             tracing::debug!(?error, "DTLS failed");
-            let failure = if matches!(error, Error::Timeout(_)) { Failure::Timeout } else { Failure::Protocol };
+            let failure =
+                if matches!(error, Error::Timeout(_)) { Failure::Timeout } else { Failure::Protocol };
             self.end(End::Failed(failure));
             return;
         }
@@ -117,7 +118,8 @@ impl Association {
                     let keys = profile_of(profile).and_then(|profile| {
                         Keys::from_keying_material(profile, &material, self.role == Role::Client)
                     });
-                    let Some(keys) = keys.filter(|_| self.state == State::Handshaking { trusted: true }) else {
+                    let Some(keys) = keys.filter(|_| self.state == State::Handshaking { trusted: true })
+                    else {
                         self.outputs.truncate(first);
                         return self.end(End::Failed(Failure::Protocol));
                     };
@@ -186,7 +188,10 @@ impl super::Association for Association {
 
 impl fmt::Debug for Association {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Association").field("dtls", &self.dtls).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Association")
+            .field("dtls", &self.dtls)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_certificate_matches_only_its_own_fingerprint() {
-        for (name, hash) in [("sha-256", Hash::Sha256), ("SHA-384", Hash::Sha384), ("sha-512", Hash::Sha512)] {
+        for (name, hash) in [("sha-256", Hash::Sha256), ("SHA-384", Hash::Sha384), ("sha-512", Hash::Sha512)]
+        {
             assert_eq!(Hash::from_name(name), Some(hash), "{name}");
             let fingerprint = Fingerprint::of(hash, b"certificate");
             assert!(fingerprint.matches(b"certificate"), "{name}");

@@ -50,7 +50,9 @@ pub fn without_plain_alerts(datagram: &[u8]) -> Cow<'_, [u8]> {
     if !records(datagram).any(|record| is_alert(&record)) {
         return Cow::Borrowed(datagram);
     }
-    Cow::Owned(records(datagram).filter(|record| !is_alert(record)).flat_map(|record| record.0).copied().collect())
+    Cow::Owned(
+        records(datagram).filter(|record| !is_alert(record)).flat_map(|record| record.0).copied().collect(),
+    )
 }
 
 /// A record with its header, or whatever the rest of a datagram is once it is not a plaintext record.

@@ -67,14 +67,16 @@ impl Session {
         Self { role, fingerprints, state: State::Idle, outputs: VecDeque::new() }
     }
 
-    /// The path is there: a client speaks. Once is enough.
-    pub fn start(&mut self, now: Instant, library: &Library) {
-        if self.role == Role::Client && matches!(self.state, State::Idle) {
+    /// The path is there: a client speaks. Once is enough; returns whether this was it.
+    pub fn start(&mut self, now: Instant, library: &Library) -> bool {
+        let starts = self.role == Role::Client && matches!(self.state, State::Idle);
+        if starts {
             let mut handshaking = Handshaking::new(now);
             handshaking.begin(None, library.start(now, self.role, &self.fingerprints));
             self.state = State::Handshaking(handshaking);
             self.settle(now);
         }
+        starts
     }
 
     /// `admit` is asked before a handshake is started.
@@ -180,9 +182,9 @@ impl Session {
             State::Idle => None,
             State::Handshaking(handshaking) => Some(handshaking),
         };
-        let known = handshaking
-            .as_ref()
-            .and_then(|handshaking| handshaking.candidates.iter().position(|one| one.random == Some(hello.random)));
+        let known = handshaking.as_ref().and_then(|handshaking| {
+            handshaking.candidates.iter().position(|one| one.random == Some(hello.random))
+        });
         if let (Some(handshaking), Some(index)) = (handshaking, known) {
             let heard = handshaking.candidates.remove(index);
             handshaking.candidates.push(heard);
@@ -228,7 +230,10 @@ impl Session {
                     return self.settle(now);
                 }
                 // Whoever answers as a client has nothing to wait for once its attempts are used up.
-                if self.role == Role::Client && handshaking.candidates.is_empty() && handshaking.again.is_none() {
+                if self.role == Role::Client
+                    && handshaking.candidates.is_empty()
+                    && handshaking.again.is_none()
+                {
                     self.end(End::Failed(Failure::Protocol));
                 }
             }

@@ -136,7 +136,11 @@ impl World {
     fn until(&mut self, what: &str, condition: impl Fn(&[Side; 2]) -> bool) {
         let limit = self.now + Duration::from_secs(12);
         while !condition(&self.sides) {
-            assert!(self.now < limit, "{what}: {:?}", self.sides.each_ref().map(|side| (&side.session, side.ended)));
+            assert!(
+                self.now < limit,
+                "{what}: {:?}",
+                self.sides.each_ref().map(|side| (&side.session, side.ended))
+            );
             self.step();
         }
     }
@@ -198,7 +202,8 @@ fn every_pair_agrees_on_keys_and_carries_data() {
 #[test]
 fn handshakes_survive_loss_and_reordering() {
     for (name, client, server) in PAIRS {
-        let seeds = if client == Implementation::Dimpl && server == Implementation::Dimpl { 1..60 } else { 1..4 };
+        let seeds =
+            if client == Implementation::Dimpl && server == Implementation::Dimpl { 1..60 } else { 1..4 };
         for seed in seeds {
             let mut world = World::new(client, server).lossy(seed);
             world.start();
@@ -308,7 +313,11 @@ fn a_spoofed_hello_does_not_take_the_clients_place() {
             let mut other = World::new(client, server);
             other.start();
             for datagram in &other.sides[0].outgoing {
-                assert_eq!(world.sides[1].receive(world.now, datagram), Ok(()), "{name}: stranger {stranger}");
+                assert_eq!(
+                    world.sides[1].receive(world.now, datagram),
+                    Ok(()),
+                    "{name}: stranger {stranger}"
+                );
             }
         }
         world.sides[1].outgoing.clear();

@@ -222,7 +222,10 @@ impl super::Association for Association {
 
 impl fmt::Debug for Association {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Association").field("role", &self.role).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Association")
+            .field("role", &self.role)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

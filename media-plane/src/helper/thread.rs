@@ -17,13 +17,21 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Starts the helper; `Input::Stop` ends it.
 ///
 /// # Errors
-/// If the system gives no thread.
-pub fn spawn(config: Config, mut sink: impl Sink + Send + 'static) -> io::Result<(HelperHandle, JoinHandle<()>)> {
+/// If the DTLS library can't be set up, or the system gives no thread.
+pub fn spawn(
+    config: Config,
+    mut sink: impl Sink + Send + 'static,
+) -> io::Result<(HelperHandle, JoinHandle<()>)> {
     let handle = HelperHandle::new();
     let shared = handle.shared();
+    let (report, outcome) = std::sync::mpsc::channel();
     let thread = Builder::new().name("helper".into()).spawn(move || {
         shared.enter();
-        let mut helper = Helper::new(config);
+        let mut helper = match Helper::new(Instant::now(), &config) {
+            Ok(helper) => helper,
+            Err(error) => return drop(report.send(Err(error))),
+        };
+        drop(report.send(Ok(())));
         loop {
             let mut work = 0;
             while work < BATCH
@@ -47,14 +55,16 @@ pub fn spawn(config: Config, mut sink: impl Sink + Send + 'static) -> io::Result
             helper.tick(Instant::now(), &mut sink);
             sink.flush();
             if work < BATCH {
-                let wait = helper
-                    .next_deadline()
-                    .map_or(SLEEP_MAX, |deadline| deadline.saturating_duration_since(Instant::now()).min(SLEEP_MAX));
+                let wait = helper.next_deadline().map_or(SLEEP_MAX, |deadline| {
+                    deadline.saturating_duration_since(Instant::now()).min(SLEEP_MAX)
+                });
                 if !wait.is_zero() {
                     shared.sleep(wait);
                 }
             }
         }
     })?;
+    // The library belongs to the thread, so the thread makes it.
+    outcome.recv().map_err(io::Error::other)?.map_err(io::Error::other)?;
     Ok((handle, thread))
 }
