@@ -45,7 +45,7 @@ impl RtxBudget {
 
     fn last(&self, count: usize) -> (u64, u64) {
         (0..count as u64)
-            .filter_map(|back| self.bins.get(index(self.current.wrapping_sub(back))))
+            .filter_map(|back| self.bins.get(index(self.current.checked_sub(back)?)))
             .fold((0, 0), |(sent, resent), bin| (sent + u64::from(bin.sent), resent + u64::from(bin.resent)))
     }
 

@@ -72,11 +72,11 @@ impl Sent {
         let at = self.index(sequence);
         let copied = self.ring.get_mut(at).and_then(Option::as_mut);
         let copied = copied.filter(|copied| copied.rewrite.sequence == sequence).ok_or(NotResent::Unknown)?;
-        if copied.resent >= RESENT_MAX {
-            return Err(NotResent::Exhausted);
-        }
         if now - copied.sent_at < rtt {
             return Err(NotResent::Recent);
+        }
+        if copied.resent >= RESENT_MAX {
+            return Err(NotResent::Exhausted);
         }
         copied.resent += 1;
         copied.sent_at = now;

@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn selected_path_follows_decision_13() {
-        for (name, steps, expected) in [
-            ("sole path before nomination", &[(0, 1, 5, false, 1)][..], 1),
+        let table: [(&str, &[Step], u16); 12] = [
+            ("sole path before nomination", &[(0, 1, 5, false, 1)], 1),
             ("nomination replaces what was only first", &[(0, 1, 9, false, 1), (10, 2, 5, true, 1)], 2),
             ("higher priority wins", &[(0, 1, 5, true, 1), (10, 2, 9, true, 1)], 2),
             ("lower priority does not", &[(0, 1, 9, true, 1), (10, 2, 5, true, 1)], 1),
@@ -264,9 +264,10 @@ mod tests {
                 &[(0, 1, 9, true, 1), (10, 2, 5, true, 2), (20, 1, 9, true, 1)],
                 2,
             ),
-        ] {
+        ];
+        for (name, steps, expected) in table {
             let mut ice = Ice::new(8);
-            for (at, port, priority, use_candidate, generation) in steps as &[Step] {
+            for (at, port, priority, use_candidate, generation) in steps {
                 let check = Check {
                     path: path(*port),
                     priority: *priority,
