@@ -1,7 +1,9 @@
 //! Rooms: a pure step from requests to effects, and the actor that performs them.
 
+pub mod actor;
 pub mod admission;
 pub mod answering;
+pub mod census;
 pub mod client_configuration;
 pub mod clock;
 pub mod connecting;
@@ -18,13 +20,17 @@ pub mod muting;
 pub mod names;
 pub mod negotiating;
 pub mod offering;
+pub mod opening;
 pub mod participant;
 pub mod peer;
 pub mod permissions;
+pub mod place;
 pub mod publishing;
 pub mod quality;
+pub mod queue;
 pub mod refreshing;
 pub mod refusing;
+pub mod registry;
 pub mod request;
 pub mod resuming;
 pub mod simulating;
@@ -41,3 +47,4 @@ pub mod track_info;
 pub mod turn;
 pub mod updating;
 pub mod welcome;
+

@@ -13,11 +13,6 @@ pub enum Letter {
         join: Box<Join>,
         reply: oneshot::Sender<Result<Joined, JoinError>>,
     },
-    /// The last reliable packet that arrived from the client which is about to resume.
-    DataProgress {
-        connection: ConnectionId,
-        last_sequence: u32,
-    },
     Signal {
         connection: ConnectionId,
         message: Box<signal_request::Message>,

@@ -16,7 +16,7 @@ use crate::room::inbox::Letter;
 use crate::signal::sink::Sink;
 
 /// A client at the door, and the way to speak to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Join {
     pub arrival: Arrival,
     pub sink: Sink,

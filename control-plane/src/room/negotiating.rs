@@ -1,9 +1,13 @@
 //! Descriptions of the client: its offers are answered, its answers taken; what they say becomes resources.
 
+use std::collections::HashSet;
+
 use livekit_protocol::{
     DisconnectReason, SessionDescription, SignalTarget, SubscriptionError, SubscriptionResponse,
     leave_request, signal_response,
 };
+
+use sdp::attribute::Direction;
 
 use crate::negotiate::error::NegotiationError;
 use crate::negotiate::outcome::{Answered, SentSection};
@@ -30,11 +34,11 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescripti
         Ok(answered) => answered,
         Err(error) => return fail(turn, who, error),
     };
-    peer.description = answered.peer.clone();
     peer.description_id = offer.id;
     peer.negotiated = true;
     if single {
         peer.negotiation.settle(now);
+        peer.free = free_sections(&offer.sdp, answered.mid_to_track_id.keys());
     }
     let id = peer.id;
     turn.touch_peer(id);
@@ -81,7 +85,6 @@ pub fn answer(turn: &mut Turn<'_>, who: &ParticipantSid, answer: &SessionDescrip
         }
         Err(error) => return fail(turn, who, error),
     };
-    subscriber.description = negotiated.peer;
     subscriber.negotiated = true;
     subscriber.negotiation.settle(now);
     let id = subscriber.id;
@@ -142,6 +145,20 @@ fn fail(turn: &mut Turn<'_>, who: &ParticipantSid, error: NegotiationError) {
     tracing::info!(participant = %who, %error, "description refused");
     turn.refuse(Refused::Description);
     leaving::dismiss(turn, who, DisconnectReason::StateMismatch, leave_request::Action::Reconnect);
+}
+
+/// How many sections of an offer would receive something but do not: audio and video.
+fn free_sections<'a>(offer: &str, used: impl Iterator<Item = &'a String>) -> (u32, u32) {
+    let Ok(offer) = sdp::session::Session::parse(offer) else { return (0, 0) };
+    let used: HashSet<&str> = used.map(String::as_str).collect();
+    let count = |kind| {
+        let receiving = offer.sections.iter().filter(|section| {
+            let free = section.mid.as_deref().is_some_and(|mid| !used.contains(mid));
+            section.kind == kind && section.direction == Direction::RecvOnly && !section.is_rejected() && free
+        });
+        u32::try_from(receiving.count()).unwrap_or(u32::MAX)
+    };
+    (count(sdp::section::Kind::Audio), count(sdp::section::Kind::Video))
 }
 
 fn announced(room: &Room, participant: &Participant) -> Vec<AnnouncedTrack> {

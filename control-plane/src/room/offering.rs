@@ -8,7 +8,6 @@ use livekit_protocol::{
 
 use crate::negotiate::codec::Kind;
 use crate::negotiate::outcome::MissingSections;
-use crate::negotiate::setup::Protocol;
 use crate::negotiate::track::SendTrack;
 use crate::room::clock::Time;
 use crate::room::names::ParticipantSid;
@@ -45,7 +44,9 @@ pub fn negotiate(turn: &mut Turn<'_>, who: &ParticipantSid) {
     if !single {
         offer_all(turn, who);
     } else if peer.negotiated {
-        let (audios, videos) = (wanted(participant, Kind::Audio), wanted(participant, Kind::Video));
+        let (audios, videos) = participant.publisher.free;
+        let audios = wanted(participant, Kind::Audio).saturating_sub(audios);
+        let videos = wanted(participant, Kind::Video).saturating_sub(videos);
         ask(turn, who, audios, videos);
     }
     // Before its first offer, a client with one connection is about to make one.
@@ -92,8 +93,6 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, sends: &[SendTrack]) {
         return;
     };
     let offered = subscriber.session.offer(setup, sends);
-    subscriber.description.local_ice = subscriber.session.local_ice();
-    subscriber.description.remote_ufrags = subscriber.session.remote_ufrags();
     subscriber.description_id = subscriber.description_id.wrapping_add(1);
     subscriber.negotiation.wait(now);
     subscriber.negotiation.again |= offered.offer_again;
@@ -111,33 +110,28 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, sends: &[SendTrack]) {
 
 /// Tells our candidates, once for each ICE generation; the last one is marked.
 pub fn trickle(turn: &mut Turn<'_>, who: &ParticipantSid, target: SignalTarget, sdp: &str) {
-    let candidates = &turn.surroundings.setup.candidates;
+    let setup = &turn.surroundings.setup;
     let Some(participant) = turn.participant_mut(who) else { return };
     let peer = match target {
         SignalTarget::Subscriber => participant.receiving_mut(),
         SignalTarget::Publisher => &mut participant.publisher,
     };
-    let Some(ufrag) = peer.description.local_ice.first().map(|ice| ice.ufrag.clone()) else { return };
+    let Some(ufrag) = peer.session.local_ice().into_iter().next().map(|ice| ice.ufrag) else { return };
     if peer.trickled.as_ref() == Some(&ufrag) {
         return;
     }
     peer.trickled = Some(ufrag.clone());
     let mid = first_mid(sdp);
-    let udp: Vec<_> = candidates.iter().filter(|candidate| candidate.protocol == Protocol::Udp).collect();
-    let count = udp.len();
-    for (index, candidate) in udp.into_iter().enumerate() {
-        // RFC 8445 §5.1.2: host candidates, the earlier the better.
-        let local_preference = 65_535_u32.saturating_sub(u32::try_from(index).unwrap_or(u32::MAX));
-        let priority = (126 << 24) + (local_preference << 8) + 255;
-        let (foundation, address, port) = (index + 1, candidate.address, candidate.port);
-        let line = format!("candidate:{foundation} 1 udp {priority} {address} {port} typ host ufrag {ufrag}");
+    let lines = setup.candidate_lines(&ufrag);
+    let last = lines.len().saturating_sub(1);
+    for (index, line) in lines.into_iter().enumerate() {
         let init = serde_json::json!({
-            "candidate": line, "sdpMid": mid, "sdpMLineIndex": 0, "usernameFragment": null
+            "candidate": format!("candidate:{line}"), "sdpMid": mid, "sdpMLineIndex": 0, "usernameFragment": null
         });
         let request = TrickleRequest {
             candidate_init: init.to_string(),
             target: target.into(),
-            r#final: index + 1 == count,
+            r#final: index == last,
         };
         turn.send(who, signal_response::Message::Trickle(request));
     }

@@ -2,7 +2,6 @@
 
 use proto::media::v1 as proto;
 
-use crate::negotiate::outcome::PeerDescription;
 use crate::negotiate::session::Session;
 use crate::room::clock::Time;
 
@@ -10,7 +9,6 @@ use crate::room::clock::Time;
 pub struct Peer {
     pub id: u64,
     pub session: Session,
-    pub description: PeerDescription,
     /// The SSRC of our RTCP on this connection.
     pub rtcp_ssrc: u32,
     pub transport: proto::TransportState,
@@ -21,6 +19,8 @@ pub struct Peer {
     /// The ufrag of ours whose candidates were trickled.
     pub trickled: Option<String>,
     pub negotiation: Negotiation,
+    /// Sections of the client's last offer on which it would receive, and nothing is sent: audio and video.
+    pub free: (u32, u32),
 }
 
 /// When the next negotiation of what is *sent* on a connection takes place.
@@ -38,27 +38,22 @@ pub struct Negotiation {
 impl Peer {
     #[must_use]
     pub fn new(id: u64, session: Session, rtcp_ssrc: u32, description_id: u32) -> Self {
-        let description = PeerDescription {
-            local_ice: session.local_ice(),
-            remote_ufrags: session.remote_ufrags(),
-            ..PeerDescription::default()
-        };
         Self {
             id,
             session,
-            description,
             rtcp_ssrc,
             transport: proto::TransportState::New,
             description_id,
             negotiated: false,
             trickled: None,
             negotiation: Negotiation::default(),
+            free: (0, 0),
         }
     }
 
     #[must_use]
     pub fn resource(&self, room: u64) -> proto::Peer {
-        let description = self.description.clone();
+        let description = self.session.peer();
         proto::Peer {
             id: self.id,
             room,

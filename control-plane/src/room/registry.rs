@@ -1,0 +1,261 @@
+//! The rooms of this server by name: opened by whoever joins first, forgotten when they close.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use livekit_protocol::{DisconnectReason, ServerInfo, leave_request, signal_response};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::auth::token::Keys;
+use crate::config::Config;
+use crate::media::placement::Planes;
+use crate::room::actor::{Actor, Start};
+use crate::room::admission;
+use crate::room::census::{Counts, Refusals, Tally};
+use crate::room::clock::Clock;
+use crate::room::effect::{ConnectionId, Refused};
+use crate::room::inbox::{Letter, WAITING_MAX};
+use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
+use crate::room::leaving;
+use crate::room::place::Place;
+
+/// What rooms are made with.
+#[derive(Debug)]
+pub struct Context {
+    pub config: Arc<Config>,
+    pub keys: Arc<Keys>,
+    pub planes: Planes,
+    pub server_info: ServerInfo,
+}
+
+#[derive(Debug)]
+pub struct Registry {
+    context: Arc<Context>,
+    rooms: Arc<Directory>,
+    refusals: Arc<Refusals>,
+    draining: AtomicBool,
+    clock: Clock,
+}
+
+/// The open rooms.
+#[derive(Debug, Default)]
+pub struct Directory {
+    rooms: Mutex<HashMap<String, Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    inbox: mpsc::Sender<Letter>,
+    tally: Arc<Tally>,
+}
+
+impl Registry {
+    #[must_use]
+    pub fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            rooms: Arc::default(),
+            refusals: Arc::default(),
+            draining: AtomicBool::new(false),
+            clock: Clock::start(),
+        }
+    }
+
+    /// Whether a join would be let in, as far as that can be told without joining.
+    pub async fn validate(&self, arrival: &Arrival) -> Result<(), JoinError> {
+        admission::check(&self.context.config, arrival)?;
+        if self.rooms.find(&arrival.room).is_some() {
+            return Ok(());
+        }
+        self.may_open(arrival)
+    }
+
+    /// Lets a client into its room. The first responses are in its sink when this returns.
+    pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
+        let joined = self.try_join(&join).await;
+        if joined.is_err() {
+            tracing::info!(room = join.arrival.room, identity = join.arrival.claims.identity, "join denied");
+        }
+        joined
+    }
+
+    /// No new rooms from now on. Returns when the last participant is gone, or at the deadline.
+    pub async fn drain(&self, deadline: Instant) {
+        self.draining.store(true, Ordering::Relaxed);
+        while self.counts().participants > 0 && Instant::now() < deadline {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Closes every room; clients are told why. Returns when they are closed, at the latest after a second.
+    pub async fn close_all(&self, reason: DisconnectReason) {
+        self.draining.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        for inbox in self.rooms.inboxes() {
+            let _ = tokio::time::timeout(POLL_INTERVAL, inbox.send(Letter::Close { reason })).await;
+        }
+        while !self.rooms.is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.rooms.counts()
+    }
+
+    /// How often each thing was refused to clients, by name.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        self.refusals.read()
+    }
+
+    async fn try_join(&self, join: &Join) -> Result<Joined, JoinError> {
+        if let Err(error) = admission::check(&self.context.config, &join.arrival) {
+            self.refusals.count(Refused::Join);
+            return Err(error);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(inbox) = self.door(&join.arrival)? else { return Ok(self.turn_away(join)) };
+            let (reply, answer) = oneshot::channel();
+            let letter = Letter::Join { join: Box::new(join.clone()), reply };
+            // The room closes just now: there will be another one of the name.
+            if inbox.send(letter).await.is_ok()
+                && let Ok(joined) = answer.await
+            {
+                return joined;
+            }
+            tokio::time::sleep(REOPEN_DELAY).await;
+        }
+        Err(JoinError::Internal("the room keeps closing"))
+    }
+
+    /// The way into the room, which is opened if need be. `None`: there is none to resume in.
+    fn door(&self, arrival: &Arrival) -> Result<Option<mpsc::Sender<Letter>>, JoinError> {
+        if let Some(entry) = self.rooms.find(&arrival.room) {
+            return Ok(Some(entry.inbox));
+        }
+        if arrival.reconnect {
+            return Ok(None);
+        }
+        self.may_open(arrival)?;
+        let place = Place::find(&self.context.planes, &arrival.room, &self.context.config);
+        let place = place.ok_or(JoinError::Unavailable)?;
+        Ok(Some(self.rooms.find_or_insert(&arrival.room, |start| self.open(arrival, place, start))))
+    }
+
+    fn may_open(&self, arrival: &Arrival) -> Result<(), JoinError> {
+        if !self.context.config.room.auto_create && !arrival.claims.video.room_create {
+            return Err(JoinError::RoomNotFound);
+        }
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(JoinError::Draining);
+        }
+        let tracks_max = usize::try_from(self.context.config.limit.num_tracks).unwrap_or(usize::MAX);
+        if tracks_max > 0 && self.counts().tracks >= tracks_max {
+            return Err(JoinError::LimitReached(Limit::Tracks));
+        }
+        Ok(())
+    }
+
+    fn open(&self, arrival: &Arrival, place: Place, opened: Opened) {
+        let Opened { inbox, door, tally } = opened;
+        let (context, refusals) = (Arc::clone(&self.context), Arc::clone(&self.refusals));
+        let actor =
+            Actor::new(Start { context, place, clock: self.clock, inbox, door, tally, refusals }, arrival);
+        let forget = Forget { rooms: Arc::clone(&self.rooms), name: arrival.room.clone() };
+        tokio::spawn(async move {
+            // Forgotten however the actor ends.
+            let _forget = forget;
+            actor.run().await;
+        });
+    }
+
+    /// A resume in a room that is not there: the client is told to join anew.
+    fn turn_away(&self, join: &Join) -> Joined {
+        self.refusals.count(Refused::Resume);
+        let (protocol, action) = (join.arrival.client.protocol, leave_request::Action::Reconnect);
+        let leave = leaving::request(protocol, DisconnectReason::StateMismatch, action);
+        join.sink.send(signal_response::Message::Leave(leave));
+        join.sink.close();
+        let (nowhere, _) = mpsc::channel(1);
+        let participant = ParticipantHandle::new(ConnectionId(0), nowhere, join.sink.clone(), self.clock);
+        Joined { participant }
+    }
+}
+
+impl Directory {
+    fn find(&self, name: &str) -> Option<Entry> {
+        self.lock().get(name).filter(|entry| !entry.inbox.is_closed()).cloned()
+    }
+
+    fn find_or_insert(&self, name: &str, open: impl FnOnce(Opened)) -> mpsc::Sender<Letter> {
+        let mut rooms = self.lock();
+        if let Some(entry) = rooms.get(name).filter(|entry| !entry.inbox.is_closed()) {
+            return entry.inbox.clone();
+        }
+        let (inbox, letters) = mpsc::channel(WAITING_MAX);
+        let tally = Arc::<Tally>::default();
+        open(Opened { inbox: letters, door: inbox.downgrade(), tally: Arc::clone(&tally) });
+        rooms.insert(name.to_owned(), Entry { inbox: inbox.clone(), tally });
+        inbox
+    }
+
+    /// Forgets a room whose actor has ended; one that took its name since stays.
+    fn forget(&self, name: &str) {
+        let mut rooms = self.lock();
+        if rooms.get(name).is_some_and(|entry| entry.inbox.is_closed()) {
+            rooms.remove(name);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for entry in self.lock().values() {
+            entry.tally.add_to(&mut counts);
+        }
+        counts
+    }
+
+    fn inboxes(&self) -> Vec<mpsc::Sender<Letter>> {
+        self.lock().values().map(|entry| entry.inbox.clone()).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// A panic while the map is locked cannot leave it half changed.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the directory has made for a new room.
+#[derive(Debug)]
+struct Opened {
+    inbox: mpsc::Receiver<Letter>,
+    door: mpsc::WeakSender<Letter>,
+    tally: Arc<Tally>,
+}
+
+/// Takes a room out of the directory when its actor ends, in whatever way.
+#[derive(Debug)]
+struct Forget {
+    rooms: Arc<Directory>,
+    name: String,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        self.rooms.forget(&self.name);
+    }
+}
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A room that closes takes a moment to be forgotten.
+const REOPEN_DELAY: Duration = Duration::from_millis(5);
+const ATTEMPTS_MAX: usize = 20;
