@@ -179,3 +179,6 @@ fn unreadable(error: &sdp_types::ParserError) -> Error {
         _ => Reason::Malformed("line").at(Place::Description),
     }
 }
+
+#[cfg(test)]
+mod tests;
