@@ -67,6 +67,10 @@ pub struct Serve {
     #[arg(long, value_enum)]
     pub dtls: Option<Dtls>,
 
+    /// The secret that media planes on TCP ask for.
+    #[arg(long, env = "MILLRACE_MEDIA_TOKEN", value_name = "SECRET", hide_env_values = true)]
+    pub media_token: Option<String>,
+
     #[command(flatten)]
     pub later: NotYet,
 }

@@ -55,7 +55,6 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Ours: where the socket of a child media plane lives.
     pub runtime_dir: Option<PathBuf>,
-    /// Ours: how the child media plane runs.
     #[serde(deserialize_with = "or_default")]
     pub media: Media,
 }
@@ -191,10 +190,12 @@ pub struct Limit {
     pub max_participant_name_length: usize,
 }
 
-/// Ours: flags handed to the child media plane.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// Ours: how media planes are spoken to, and how the child runs.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Media {
+    /// The secret that media planes on TCP ask for.
+    pub token: Option<String>,
     pub workers: Option<u16>,
     /// `auto`, `io_uring`, `epoll`.
     pub io: Option<String>,
@@ -216,4 +217,16 @@ fn node_ip<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> 
 pub fn parse_node_ip(text: &str) -> Result<Vec<IpAddr>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().map_err(|_| format!("{part:?} is not an IP address"))).collect()
+}
+
+impl std::fmt::Debug for Media {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { token: _, workers, io, dtls } = self;
+        formatter
+            .debug_struct("Media")
+            .field("workers", workers)
+            .field("io", io)
+            .field("dtls", dtls)
+            .finish_non_exhaustive()
+    }
 }

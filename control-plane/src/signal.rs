@@ -4,6 +4,7 @@ pub mod arrival;
 pub mod client;
 pub mod connection;
 pub mod counters;
+pub mod door;
 pub mod field_count;
 pub mod frame;
 pub mod query;

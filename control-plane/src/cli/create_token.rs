@@ -73,3 +73,52 @@ fn grant(arguments: &CreateToken) -> VideoGrant {
 }
 
 const NO_KEYS: &str = "no API key to sign with: give --keys, --key-file, --config or --dev";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Arguments, Command};
+
+    fn arguments(line: &str) -> CreateToken {
+        let words = ["millrace", "create-join-token"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words).unwrap().command {
+            Some(Command::CreateJoinToken(create)) => create,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_token_joins_its_room() {
+        let keys = Keys::new([("first".to_owned(), "1".to_owned()), ("second".to_owned(), "2".to_owned())]);
+        let now = SystemTime::now();
+        let token =
+            run(now, &arguments("--room r --identity alice --name Alice --metadata m --valid-for 1h"), &keys)
+                .unwrap();
+        let claims = keys.verify(&token, now + Duration::from_secs(3600)).unwrap();
+        assert_eq!(
+            (claims.api_key.as_str(), claims.identity.as_str(), claims.name.as_str()),
+            ("first", "alice", "Alice")
+        );
+        assert!(claims.video.room_join && claims.video.can_publish() && !claims.video.hidden);
+        assert_eq!(claims.video.room, "r");
+        assert!(keys.verify(&token, now + Duration::from_secs(3600 + 60)).is_err());
+    }
+
+    #[test]
+    fn a_recorder_is_hidden_and_publishes_nothing() {
+        let keys = Keys::new([("key".to_owned(), "secret".to_owned())]);
+        let now = SystemTime::now();
+        let token = run(now, &arguments("--room r --identity rec --recorder"), &keys).unwrap();
+        let grant = keys.verify(&token, now).unwrap().video;
+        assert!(grant.hidden && grant.recorder && !grant.can_publish() && !grant.can_publish_data());
+    }
+
+    #[test]
+    fn without_keys_there_is_no_token() {
+        let error =
+            run(SystemTime::now(), &arguments("--room r --identity a"), &Keys::default()).unwrap_err();
+        assert!(error.contains("--keys"), "{error}");
+    }
+}

@@ -206,6 +206,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("media_planes", Applied),
     ("drain_timeout", Applied),
     ("runtime_dir", Applied),
+    ("media.token", Applied),
     ("media.workers", Applied),
     ("media.io", Applied),
     ("media.dtls", Applied),

@@ -52,6 +52,8 @@ pub fn settle(arguments: &Serve) -> Result<Settled, String> {
             )
         }));
     }
+    // They are in `keys`, which does not show them.
+    config.keys.clear();
     Ok(Settled { config, keys, bind, remarks: remarks(&not_applied, arguments), warnings })
 }
 
@@ -95,6 +97,7 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     if let Some(region) = &arguments.region {
         config.region.clone_from(region);
     }
+    config.media.token = arguments.media_token.clone().or_else(|| config.media.token.take());
     config.media.workers = arguments.workers.or(config.media.workers);
     config.media.io = arguments.io.map(|io| io.name().to_owned()).or_else(|| config.media.io.take());
     config.media.dtls =
@@ -170,3 +173,130 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 const DEVELOPMENT_UDP_PORT: u16 = 7882;
 const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
     (`millrace generate-keys` makes one), or --dev to try things out";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Arguments;
+
+    fn settled(line: &str, yaml: &str) -> Result<Settled, String> {
+        let words = std::iter::once("millrace").chain(line.split_whitespace());
+        let mut serve = Arguments::try_parse_from(words).map_err(|error| error.to_string())?.serve;
+        // The environment of whoever runs the tests is not part of them.
+        serve.source.keys =
+            serve.source.keys.filter(|_| line.contains("--keys")).map(|keys| keys.replace('=', ": "));
+        serve.source.config_body = Some(yaml.to_owned()).filter(|yaml| !yaml.is_empty());
+        settle(&serve)
+    }
+
+    fn addresses(settled: &Settled) -> String {
+        settled.bind.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn placeholder_keys_bind_to_loopback_and_given_ones_do_not() {
+        let keys = "keys: { a: b }\n";
+        for (name, line, yaml, bind, first_key, loopback_candidate) in [
+            ("development", "--dev", "", "127.0.0.1 ::1", "devkey", true),
+            ("development by configuration", "", "development: true\n", "127.0.0.1 ::1", "devkey", true),
+            ("development with keys", "--dev --keys a=b", "", "", "a", false),
+            ("development with keys in the file", "--dev", keys, "", "a", false),
+            ("development, told where to bind", "--dev --bind 0.0.0.0", "", "0.0.0.0", "devkey", false),
+            ("production", "--keys a=b", "", "", "a", false),
+            (
+                "production, told where",
+                "--keys a=b --bind ::1 --bind 192.0.2.1",
+                "",
+                "::1 192.0.2.1",
+                "a",
+                false,
+            ),
+            (
+                "flags before the file",
+                "--keys c=d --bind ::1",
+                "keys: { a: b }\nbind_addresses: [192.0.2.1]\n",
+                "::1",
+                "c",
+                false,
+            ),
+            (
+                "from the file",
+                "",
+                "keys: { a: b }\nbind_addresses: ['', 192.0.2.1]\n",
+                "192.0.2.1",
+                "a",
+                false,
+            ),
+        ] {
+            let settled = settled(line, yaml).expect(name);
+            assert_eq!(addresses(&settled), bind, "{name}");
+            assert_eq!(settled.keys.first_api_key(), Some(first_key), "{name}");
+            assert_eq!(settled.config.rtc.enable_loopback_candidate, loopback_candidate, "{name}");
+            let warned = settled.warnings.iter().any(|warning| warning.contains("everybody knows"));
+            assert_eq!(warned, first_key == "devkey", "{name}");
+        }
+    }
+
+    #[test]
+    fn ports_and_workers_agree() {
+        let cores = cores();
+        for (name, line, ports, workers) in [
+            ("production", "--keys a=b", None, None),
+            ("development", "--dev", Some((7882, 7882)), Some(1)),
+            ("development with workers", "--dev --workers 3", Some((7882, 7884)), Some(3)),
+            ("one port", "--keys a=b --udp-port 7000", Some((7000, 7000)), Some(1)),
+            ("a range", "--keys a=b --udp-port 7000-7001", Some((7000, 7001)), Some(cores.min(2))),
+            (
+                "a range and workers",
+                "--keys a=b --udp-port 7000-7009 --workers 2",
+                Some((7000, 7009)),
+                Some(2),
+            ),
+        ] {
+            let rtc = settled(line, "").expect(name).config;
+            assert_eq!(rtc.rtc.udp_port.map(|range| (range.first(), range.last())), ports, "{name}");
+            assert_eq!(rtc.media.workers, workers, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_in_a_sentence() {
+        for (name, line, yaml, expected) in [
+            ("no keys", "", "", "millrace generate-keys"),
+            ("keys without a colon", "--keys ab", "", "`key: secret`"),
+            ("empty secret", "", "keys: { a: '' }\n", "\"a\" is empty"),
+            ("more workers than ports", "--keys a=b --udp-port 7000 --workers 2", "", "make it 7000-7001"),
+            ("no range", "--keys a=b", "rtc: { port_range_start: 9, port_range_end: 8 }\n", "are no range"),
+            ("half a range", "--keys a=b", "rtc: { port_range_start: 9 }\n", "are no range"),
+            (
+                "no address to bind to",
+                "--keys a=b",
+                "bind_addresses: [here]\n",
+                "\"here\" is not an IP address",
+            ),
+            ("node address", "--keys a=b --node-ip here", "", "--node-ip: \"here\""),
+            ("node address nobody can reach", "--keys a=b --node-ip 0.0.0.0", "", "0.0.0.0 is no address"),
+            ("unknown key", "--keys a=b", "prot: 1\n", "did you mean \"port\""),
+            ("no file", "--keys a=b --config /nonexistent.yaml", "", "/nonexistent.yaml"),
+            ("no workers", "--keys a=b --workers 0", "", "0 is not in"),
+            ("flags with a command", "--dev generate-keys", "", "generate-keys"),
+        ] {
+            let error = settled(line, yaml).map(|_| ()).expect_err(name);
+            assert!(error.contains(expected), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_is_remarked_once() {
+        let settled =
+            settled("--keys a=b --redis-host r", "redis: { address: a }\nturn: { enabled: true }\n").unwrap();
+        let expected = [
+            "configuration without effect yet: redis.address, turn.enabled",
+            "flags without effect yet: --redis-host",
+        ];
+        assert_eq!(settled.remarks, expected);
+        assert_eq!(settled.warnings.len(), 1, "the secret is short: {:?}", settled.warnings);
+    }
+}

@@ -58,8 +58,9 @@ fn request(transaction: [u8; 12]) -> [u8; HEADER_LEN] {
 /// XOR-MAPPED-ADDRESS of a success response to our transaction.
 fn mapped_address(message: &[u8], transaction: [u8; 12]) -> Option<IpAddr> {
     let (header, mut rest) = message.split_first_chunk::<HEADER_LEN>()?;
-    let [t0, t1, _, _, cookie @ .., ] = header;
-    if [*t0, *t1] != BINDING_SUCCESS || !cookie.starts_with(&MAGIC_COOKIE) || !cookie.ends_with(&transaction) {
+    let [t0, t1, _, _, cookie @ ..] = header;
+    if [*t0, *t1] != BINDING_SUCCESS || !cookie.starts_with(&MAGIC_COOKIE) || !cookie.ends_with(&transaction)
+    {
         return None;
     }
     while let Some(([k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
@@ -98,3 +99,70 @@ const SERVER_MAX: Duration = Duration::from_secs(3);
 /// LiveKit's.
 const DEFAULT_SERVERS: [&str; 3] =
     ["global.stun.twilio.com:3478", "stun.l.google.com:19302", "stun1.l.google.com:19302"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRANSACTION: [u8; 12] = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
+
+    fn response(kind: [u8; 2], transaction: [u8; 12], attributes: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(attributes.len()).unwrap().to_be_bytes();
+        [&kind[..], &len, &MAGIC_COOKIE, &transaction, attributes].concat()
+    }
+
+    #[test]
+    fn the_mapped_address_is_found() {
+        // The addresses of RFC 5769 §§2.2 and 2.3.
+        let v4 = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
+        let v6 = [
+            0, 0x20, 0, 20, 0, 2, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25,
+            0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9,
+        ];
+        let software = [0x80, 0x22, 0, 3, b'a', b'b', b'c', 0];
+        let padded = [&software[..], &v4].concat();
+        for (name, message, expected) in [
+            ("IPv4", response(BINDING_SUCCESS, TRANSACTION, &v4), Some("192.0.2.1")),
+            (
+                "IPv6",
+                response(BINDING_SUCCESS, TRANSACTION, &v6),
+                Some("2001:db8:1234:5678:11:2233:4455:6677"),
+            ),
+            ("behind another attribute", response(BINDING_SUCCESS, TRANSACTION, &padded), Some("192.0.2.1")),
+            ("another transaction", response(BINDING_SUCCESS, [0; 12], &v4), None),
+            ("an error", response([0x01, 0x11], TRANSACTION, &v4), None),
+            ("our own request", request(TRANSACTION).to_vec(), None),
+            ("no attribute", response(BINDING_SUCCESS, TRANSACTION, &[]), None),
+            ("cut", response(BINDING_SUCCESS, TRANSACTION, &v4[..10]), None),
+            ("too short an address", response(BINDING_SUCCESS, TRANSACTION, &[0, 0x20, 0, 2, 0, 1]), None),
+            ("empty", Vec::new(), None),
+        ] {
+            let found = mapped_address(&message, TRANSACTION).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{name}");
+        }
+    }
+
+    /// Loses the first request, answers the second.
+    #[tokio::test]
+    async fn a_server_is_asked_again() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let answering = tokio::spawn(async move {
+            let mut request = [0; 64];
+            server.recv_from(&mut request).await.unwrap();
+            let (len, client) = server.recv_from(&mut request).await.unwrap();
+            assert_eq!(request[..8], [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
+            let transaction = request[8..len].try_into().unwrap();
+            let attribute = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
+            server.send_to(&response(BINDING_SUCCESS, transaction, &attribute), client).await.unwrap();
+        });
+        assert_eq!(find(&[address]).await.unwrap().to_string(), "192.0.2.1");
+        answering.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_answering_is_none() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        assert_eq!(find(&[silent.local_addr().unwrap().to_string()]).await, None);
+    }
+}
