@@ -72,7 +72,10 @@ mod tests {
         let packets = Counter { name: "packets".into(), value: 7 };
         assert_eq!(response.workers, [WorkerCounters { worker: 1, counters: vec![packets] }]);
         for name in ["events", "process_open_files", "process_threads", "process_resident_bytes"] {
-            assert!(response.process.iter().any(|counter| counter.name == name && counter.value > 0), "{name}");
+            assert!(
+                response.process.iter().any(|counter| counter.name == name && counter.value > 0),
+                "{name}"
+            );
         }
     }
 }

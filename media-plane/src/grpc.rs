@@ -14,8 +14,8 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use proto::media::v1::media_plane_server::MediaPlane;
 use proto::media::v1::{
-    ControlMessage, CountersRequest, CountersResponse, DataProgressRequest, DataProgressResponse, MediaMessage,
-    Resource, SnapshotRequest, control_message,
+    ControlMessage, CountersRequest, CountersResponse, DataProgressRequest, DataProgressResponse,
+    MediaMessage, Resource, SnapshotRequest, control_message,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;

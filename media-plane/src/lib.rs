@@ -8,5 +8,6 @@ pub mod grpc;
 pub mod helper;
 pub mod logs;
 pub mod mailbox;
+pub mod plane;
 pub mod resource;
 pub mod worker;

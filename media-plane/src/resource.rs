@@ -95,8 +95,14 @@ impl Table {
     ///
     /// # Errors
     /// When the resource is not of a form that is allowed, refers to what is not there, or is another's.
-    pub fn upsert(&mut self, epoch: u64, revision: u64, resource: Resource) -> Result<(Key, Change), Refused> {
-        let spec = resource.spec.as_ref().ok_or_else(|| Refused::invalid("the resource has no spec".into()))?;
+    pub fn upsert(
+        &mut self,
+        epoch: u64,
+        revision: u64,
+        resource: Resource,
+    ) -> Result<(Key, Change), Refused> {
+        let spec =
+            resource.spec.as_ref().ok_or_else(|| Refused::invalid("the resource has no spec".into()))?;
         let (key, lineage) = (Key::of(spec), Lineage::of(spec));
         self.check_form(key, lineage, &resource)?;
         let worker = self.check_place(epoch, key, lineage)?;
@@ -147,7 +153,8 @@ impl Table {
     /// The worker applied the upsert of `revision`: versions before it are forgotten.
     pub fn applied(&mut self, key: Key, revision: u64) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let Some(index) = entry.versions.iter().position(|version| version.resource.revision == revision) else {
+        let Some(index) = entry.versions.iter().position(|version| version.resource.revision == revision)
+        else {
             return;
         };
         for version in entry.versions.drain(..index) {
@@ -159,7 +166,8 @@ impl Table {
     #[must_use]
     pub fn refused(&mut self, key: Key, revision: u64) -> Vec<Input> {
         let Some(entry) = self.entries.get_mut(&key) else { return Vec::new() };
-        let Some(index) = entry.versions.iter().position(|version| version.resource.revision == revision) else {
+        let Some(index) = entry.versions.iter().position(|version| version.resource.revision == revision)
+        else {
             return Vec::new();
         };
         if entry.versions.len() == 1 {
@@ -276,10 +284,9 @@ impl Table {
             return Err(Refused::new(RefusalReason::Limit, "there is no room for more state".into()));
         }
         match self.entries.get(&key) {
-            Some(entry) if entry.lineage != lineage => Err(Refused::invalid(format!(
-                "{key} was {:?} and cannot become {lineage:?}",
-                entry.lineage
-            ))),
+            Some(entry) if entry.lineage != lineage => {
+                Err(Refused::invalid(format!("{key} was {:?} and cannot become {lineage:?}", entry.lineage)))
+            }
             Some(entry) if entry.versions.len() > VERSIONS_MAX => {
                 Err(Refused::new(RefusalReason::Limit, format!("{key} has too many unanswered upserts")))
             }
@@ -321,7 +328,9 @@ impl Table {
         match self.lease_of(room) {
             Some(lease) if lease > epoch => Err(Refused::new(
                 RefusalReason::Stale,
-                format!("room {room} belongs to the control plane with lease epoch {lease}, later than {epoch}"),
+                format!(
+                    "room {room} belongs to the control plane with lease epoch {lease}, later than {epoch}"
+                ),
             )),
             _ => Ok(()),
         }

@@ -58,7 +58,9 @@ fn of_interfaces() -> Vec<IpAddr> {
 
 const fn reaches_others(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local() && !address.is_unspecified(),
+        IpAddr::V4(address) => {
+            !address.is_loopback() && !address.is_link_local() && !address.is_unspecified()
+        }
         IpAddr::V6(address) => {
             !address.is_loopback() && !address.is_unicast_link_local() && !address.is_unspecified()
         }
@@ -81,14 +83,21 @@ mod tests {
     fn there_is_always_an_address() {
         let found = advertised(&[], false);
         assert!(!found.is_empty());
-        assert!(found.iter().all(|address| reaches_others(*address)) || found == [IpAddr::from(Ipv4Addr::LOCALHOST)]);
+        assert!(
+            found.iter().all(|address| reaches_others(*address))
+                || found == [IpAddr::from(Ipv4Addr::LOCALHOST)]
+        );
     }
 
     #[test]
     fn addresses_for_this_host_alone_are_not_advertised() {
-        for (address, expected) in
-            [("127.0.0.1", false), ("169.254.1.1", false), ("fe80::1", false), ("::1", false), ("10.0.0.1", true)]
-        {
+        for (address, expected) in [
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("fe80::1", false),
+            ("::1", false),
+            ("10.0.0.1", true),
+        ] {
             assert_eq!(reaches_others(address.parse().unwrap()), expected, "{address}");
         }
     }

@@ -19,11 +19,14 @@ impl FromStr for Listen {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
             if !path.is_absolute() {
-                return Err("the path of a Unix socket must be absolute, as in unix:/run/millrace/media.sock".into());
+                return Err(
+                    "the path of a Unix socket must be absolute, as in unix:/run/millrace/media.sock".into(),
+                );
             }
             return Ok(Self::Unix(path));
         }
-        let address: SocketAddr = text.parse().map_err(|_| "expected unix:/PATH or ADDRESS:PORT".to_owned())?;
+        let address: SocketAddr =
+            text.parse().map_err(|_| "expected unix:/PATH or ADDRESS:PORT".to_owned())?;
         if !address.ip().is_loopback() {
             return Err(format!(
                 "{} is not a loopback address: TCP beyond this host needs mTLS, which is not there yet",

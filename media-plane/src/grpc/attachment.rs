@@ -55,7 +55,9 @@ impl Attachment {
         let mut last = self.revision_last;
         for revision in revisions {
             if revision <= last {
-                return Err(Status::failed_precondition(format!("revision {revision} does not follow {last}")));
+                return Err(Status::failed_precondition(format!(
+                    "revision {revision} does not follow {last}"
+                )));
             }
             last = revision;
             count += 1;

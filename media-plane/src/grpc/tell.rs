@@ -54,8 +54,9 @@ pub fn worker_event(table: &mut Table, event: Event) -> Option<Told> {
             (key, event::Event::SubscriptionStarted(SubscriptionStarted { subscription: subscription.0 }))
         }
         Event::Speakers { room, speakers } => {
-            let speakers =
-                speakers.into_iter().map(|(publication, level)| Speaker { publication: publication.0, level });
+            let speakers = speakers
+                .into_iter()
+                .map(|(publication, level)| Speaker { publication: publication.0, level });
             (Key::Room(room.0), event::Event::Speakers(Speakers { speakers: speakers.collect() }))
         }
         Event::Quality { room, publications, subscriptions } => {

@@ -41,7 +41,11 @@ impl Sink for HelperSink {
             debug_assert!(false, "the table checked the worker");
             return;
         };
-        if matches!(command, Command::Datagram { .. }) { lane.put_or_drop(command) } else { lane.put(command) }
+        if matches!(command, Command::Datagram { .. }) {
+            lane.put_or_drop(command)
+        } else {
+            lane.put(command)
+        }
     }
 
     fn flush(&mut self) {

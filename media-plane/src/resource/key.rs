@@ -30,7 +30,11 @@ impl Key {
     #[must_use]
     pub const fn id(self) -> u64 {
         match self {
-            Self::Room(id) | Self::Peer(id) | Self::Publication(id) | Self::Subscription(id) | Self::Route(id) => id,
+            Self::Room(id)
+            | Self::Peer(id)
+            | Self::Publication(id)
+            | Self::Subscription(id)
+            | Self::Route(id) => id,
         }
     }
 

@@ -30,7 +30,9 @@ impl Refused {
                 (RefusalReason::Unknown, "its worker knows no such publication")
             }
             command::Refusal::Limit => (RefusalReason::Limit, "its worker is full"),
-            command::Refusal::Taken => (RefusalReason::Invalid, "another resource has the same ufrag or SSRC"),
+            command::Refusal::Taken => {
+                (RefusalReason::Invalid, "another resource has the same ufrag or SSRC")
+            }
         };
         Self::new(reason, detail.into())
     }
@@ -38,7 +40,10 @@ impl Refused {
     /// The worker's engine panicked over it.
     #[must_use]
     pub fn by_panic() -> Self {
-        Self::new(RefusalReason::Unspecified, "its worker failed to apply it; see the media plane's log".into())
+        Self::new(
+            RefusalReason::Unspecified,
+            "its worker failed to apply it; see the media plane's log".into(),
+        )
     }
 
     #[must_use]

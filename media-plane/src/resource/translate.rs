@@ -119,7 +119,8 @@ fn extensions(field: &str, extensions: &[v1::HeaderExtension]) -> Result<Extensi
     bounded(field, extensions, 0, 16)?;
     let mut checked: Vec<(u8, ExtensionKind)> = Vec::with_capacity(extensions.len());
     for extension in extensions {
-        let kind = extension_kind(known(field, extension.kind)?).ok_or_else(|| format!("{field} has no kind"))?;
+        let kind =
+            extension_kind(known(field, extension.kind)?).ok_or_else(|| format!("{field} has no kind"))?;
         // RFC 8285 §4.2: 0 is padding; 15 is reserved in the one-byte form.
         let id = match u8::try_from(extension.id) {
             Ok(id) if id != 0 && id != 15 => id,
@@ -154,8 +155,9 @@ fn fingerprints(fingerprints: &[v1::Fingerprint]) -> Result<Vec<Fingerprint>, St
     fingerprints
         .iter()
         .map(|fingerprint| {
-            let hash = Hash::from_name(&fingerprint.algorithm)
-                .ok_or_else(|| format!("{:?} is no accepted hash of remote_fingerprints", fingerprint.algorithm))?;
+            let hash = Hash::from_name(&fingerprint.algorithm).ok_or_else(|| {
+                format!("{:?} is no accepted hash of remote_fingerprints", fingerprint.algorithm)
+            })?;
             Fingerprint::new(hash, &fingerprint.value).ok_or_else(|| {
                 format!(
                     "a {} of remote_fingerprints cannot have {} bytes",
@@ -233,9 +235,13 @@ fn codecs(codecs: &[v1::PayloadCodec]) -> Result<Vec<PayloadCodec>, String> {
                 rate @ 1_000..=192_000 => rate,
                 rate => return Err(format!("clock_rate is {rate}, not 1000 to 192000")),
             },
-            rtx_payload_type: codec.rtx_payload_type.map(|number| payload_type("rtx_payload_type", number)).transpose()?,
+            rtx_payload_type: codec
+                .rtx_payload_type
+                .map(|number| payload_type("rtx_payload_type", number))
+                .transpose()?,
         };
-        let taken = |number| checked.iter().any(|c| c.payload_type == number || c.rtx_payload_type == Some(number));
+        let taken =
+            |number| checked.iter().any(|c| c.payload_type == number || c.rtx_payload_type == Some(number));
         if taken(one.payload_type)
             || one.rtx_payload_type.is_some_and(taken)
             || one.rtx_payload_type == Some(one.payload_type)
@@ -258,11 +264,15 @@ fn encodings(encodings: &[v1::Encoding]) -> Result<Vec<EncodingSpec>, String> {
         }
         let rid = match encoding.rid.as_str() {
             "" => None,
-            text => Some(Rid::new(text.as_bytes()).ok_or_else(|| format!("rid {text:?} is longer than 16 bytes"))?),
+            text => Some(
+                Rid::new(text.as_bytes()).ok_or_else(|| format!("rid {text:?} is longer than 16 bytes"))?,
+            ),
         };
         let one = EncodingSpec { rid, ssrc: ssrc(encoding.ssrc), rtx_ssrc: ssrc(encoding.rtx_ssrc) };
         if one.rid.is_none() && one.ssrc.is_none() && encodings.len() > 1 {
-            return Err(format!("encoding {index} has neither rid nor ssrc: nothing tells its packets from others"));
+            return Err(format!(
+                "encoding {index} has neither rid nor ssrc: nothing tells its packets from others"
+            ));
         }
         rids.extend(one.rid);
         ssrcs.extend(one.ssrc.into_iter().chain(one.rtx_ssrc));
@@ -435,8 +445,16 @@ mod tests {
             vec![
                 ("level", |r| r.audio_levels.as_mut().unwrap().active_level = 128, "active_level"),
                 ("percentile", |r| r.audio_levels.as_mut().unwrap().min_percentile = 101, "min_percentile"),
-                ("interval", |r| r.audio_levels.as_mut().unwrap().update_interval_ms = 0, "update_interval_ms"),
-                ("smoothing", |r| r.audio_levels.as_mut().unwrap().smooth_intervals = 256, "smooth_intervals"),
+                (
+                    "interval",
+                    |r| r.audio_levels.as_mut().unwrap().update_interval_ms = 0,
+                    "update_interval_ms",
+                ),
+                (
+                    "smoothing",
+                    |r| r.audio_levels.as_mut().unwrap().smooth_intervals = 256,
+                    "smooth_intervals",
+                ),
             ],
         );
         let spec = room(&v1::Room { audio_levels: None, ..samples::room(1, 0) }).unwrap();
@@ -464,7 +482,11 @@ mod tests {
                 ("extension id 256", |p| p.send_extensions[0].id = 256, "send_extensions"),
                 ("unspecified kind", |p| p.send_extensions[0].kind = 0, "no kind"),
                 ("unknown kind", |p| p.send_extensions[0].kind = 99, "99"),
-                ("same kind twice", |p| p.send_extensions.push(v1::HeaderExtension { id: 9, kind: 1 }), "twice"),
+                (
+                    "same kind twice",
+                    |p| p.send_extensions.push(v1::HeaderExtension { id: 9, kind: 1 }),
+                    "twice",
+                ),
                 ("SHA-1", |p| p.remote_fingerprints[0].algorithm = "sha-1".into(), "sha-1"),
                 ("short fingerprint", |p| p.remote_fingerprints[0].value.truncate(31), "31 bytes"),
                 ("unknown role", |p| p.dtls_role = 7, "dtls_role"),
@@ -551,12 +573,11 @@ mod tests {
                 ("no sid", |r| r.sid.clear(), "sid"),
             ],
         );
-        let data = v1::SendData { room: 1, packet: vec![0; DATA_LEN_MAX + 1], reliable: true, routes: vec![] };
+        let data =
+            v1::SendData { room: 1, packet: vec![0; DATA_LEN_MAX + 1], reliable: true, routes: vec![] };
         assert!(send_data(data).unwrap_err().contains("packet"));
-        let replay = v1::ReplayData {
-            route: 5,
-            received: vec![v1::Received { sid: "s".repeat(65), sequence: 1 }],
-        };
+        let replay =
+            v1::ReplayData { route: 5, received: vec![v1::Received { sid: "s".repeat(65), sequence: 1 }] };
         assert!(replay_data(replay).unwrap_err().contains("sid"));
     }
 }

@@ -1,0 +1,1 @@
+//! The media plane that this control plane starts itself.

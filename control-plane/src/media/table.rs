@@ -1,0 +1,144 @@
+//! The resources that one media plane should have: what rooms asked for, ready to be said again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proto::media::v1::resource::Spec;
+use proto::media::v1::{Resource, command};
+
+use crate::media::key::{Key, owners, room_of};
+
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Versions of each resource, oldest first: the last acknowledged one, then those on their way. Never empty.
+    entries: BTreeMap<Key, VecDeque<Version>>,
+    /// Owner and owned.
+    owned: BTreeSet<(Key, Key)>,
+}
+
+#[derive(Debug)]
+struct Version {
+    revision: u64,
+    resource: Resource,
+}
+
+impl Table {
+    /// Notes a command as it is sent.
+    pub fn note(&mut self, revision: u64, command: &command::Command) {
+        match command {
+            command::Command::Upsert(resource) => self.upsert(revision, resource.clone()),
+            command::Command::Delete(named) => {
+                if let Some(key) = Key::named_by(named) {
+                    self.remove(key);
+                }
+            }
+            command::Command::SendData(_)
+            | command::Command::ReplayData(_)
+            | command::Command::RequestKeyFrame(_) => {}
+        }
+    }
+
+    /// Everything up to this version of the resource is behind us.
+    pub fn acknowledged(&mut self, key: Key, revision: u64) {
+        let Some(versions) = self.entries.get_mut(&key) else { return };
+        if let Some(index) = versions.iter().position(|version| version.revision == revision) {
+            versions.drain(..index);
+        }
+    }
+
+    /// The media plane did not take it: what was before counts again.
+    pub fn refused(&mut self, key: Key, revision: u64) {
+        let Some(versions) = self.entries.get_mut(&key) else { return };
+        let Some(index) = versions.iter().position(|version| version.revision == revision) else { return };
+        if versions.len() == 1 {
+            self.remove(key);
+        } else {
+            versions.remove(index);
+        }
+    }
+
+    /// It was said again under another revision.
+    pub fn renumber(&mut self, key: Key, revision: u64) {
+        let Some(versions) = self.entries.get_mut(&key) else { return };
+        let last = versions.len().saturating_sub(1);
+        versions.drain(..last);
+        if let Some(version) = versions.front_mut() {
+            version.revision = revision;
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Removes a resource with what belongs to it.
+    pub fn remove(&mut self, key: Key) {
+        let mut waiting = vec![key];
+        while let Some(owner) = waiting.pop() {
+            let range = (owner, Key::Room(0))..=(owner, Key::Route(u64::MAX));
+            waiting.extend(self.owned.range(range).map(|(_, child)| *child));
+            let Some(versions) = self.entries.remove(&owner) else { continue };
+            let spec = versions.back().and_then(|version| version.resource.spec.as_ref());
+            for above in spec.into_iter().flat_map(owners) {
+                self.owned.remove(&(above, owner));
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn contains(&self, key: Key) -> bool {
+        self.entries.contains_key(&key)
+    }
+
+    /// Key, revision and resource, in an order in which they can be upserted.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, u64, &Resource)> {
+        self.entries
+            .iter()
+            .filter_map(|(key, versions)| versions.back().map(|last| (*key, last.revision, &last.resource)))
+    }
+
+    /// How many peers, and how many rooms, are on each worker.
+    #[must_use]
+    pub fn load(&self, workers: usize) -> Vec<Load> {
+        let mut load = vec![Load::default(); workers];
+        let mut workers_of_rooms = BTreeMap::new();
+        for (_, _, resource) in self.iter().take_while(|(key, ..)| *key < Key::Publication(0)) {
+            match &resource.spec {
+                Some(Spec::Room(room)) => {
+                    workers_of_rooms.insert(room.id, room.worker);
+                    let index = usize::try_from(room.worker).unwrap_or(usize::MAX);
+                    if let Some(load) = load.get_mut(index) {
+                        load.rooms += 1;
+                    }
+                }
+                Some(Spec::Peer(peer)) => {
+                    let worker = workers_of_rooms.get(&peer.room).copied();
+                    let index = worker.and_then(|worker| usize::try_from(worker).ok());
+                    if let Some(load) = index.and_then(|index| load.get_mut(index)) {
+                        load.peers += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        load
+    }
+
+    fn upsert(&mut self, revision: u64, resource: Resource) {
+        let Some(spec) = &resource.spec else { return };
+        let key = Key::of(spec);
+        let orphan = !matches!(key, Key::Room(_)) && !self.contains(Key::Room(room_of(spec)));
+        if orphan {
+            // It will be refused; to say it again later would be no better.
+            return;
+        }
+        self.owned.extend(owners(spec).map(|owner| (owner, key)));
+        self.entries.entry(key).or_default().push_back(Version { revision, resource });
+    }
+}
+
+/// What one worker has to do. The order is that in which workers are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Load {
+    pub peers: u32,
+    pub rooms: u32,
+}
