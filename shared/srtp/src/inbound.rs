@@ -108,6 +108,12 @@ impl<C: Cipher> Inbound<C> {
         slot.is_ok_and(|slot| self.rtp_sources.windows[slot].is_replay(sequence.0))
     }
 
+    /// Whether nothing was opened yet, so that no source has state.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rtp_sources.ssrcs.is_empty() && self.rtcp_sources.ssrcs.is_empty()
+    }
+
     fn open_rtp_at(
         &self,
         ssrc: Ssrc,

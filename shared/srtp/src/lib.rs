@@ -10,6 +10,8 @@ extern crate std;
 pub mod aws_lc;
 pub mod cipher;
 mod derive;
+#[cfg(feature = "rust-crypto")]
+pub mod fuzz;
 pub mod inbound;
 pub mod keys;
 pub mod outbound;

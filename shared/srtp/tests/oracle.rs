@@ -157,7 +157,7 @@ fn rtp_agrees<C: Cipher>(profile: Profile, material: &[u8], first: u16, packets:
     let mut ends = Ends::<C>::new(profile, material);
     let mut sequences = std::collections::BTreeMap::new();
     for (packet, step) in packets {
-        let sequence = sequences.entry(packet.ssrc).or_insert(Seq(first.into()));
+        let sequence = sequences.entry(packet.ssrc).or_insert_with(|| Seq(first.into()));
         ends.rtp(packet, *sequence);
         *sequence = Seq(sequence.0 + u64::from(*step));
     }

@@ -19,6 +19,7 @@ pub mod av1;
 pub mod cursor;
 pub mod demux;
 pub mod extension;
+pub mod fuzz;
 pub mod h264;
 pub mod h265;
 pub mod picture_id;

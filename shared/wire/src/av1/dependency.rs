@@ -303,3 +303,6 @@ fn read_resolutions(bits: &mut Bits<'_>, spatial_max: u8) -> Option<[(u16, u16);
     }
     Some(resolutions)
 }
+
+#[cfg(test)]
+mod tests;
