@@ -129,6 +129,13 @@ impl<C: Cipher> Engine<C> {
 
     /// Does what is due: reports, feedback, key-frame requests, consent, speakers.
     pub fn tick(&mut self, now: Instant, out: &mut impl Outbox) {
+        // Rooms first: they may want key frames, which peers ask for.
+        let mut cursor = 0;
+        while let Some(slot) = self.room_timers.take_due(now, &mut cursor) {
+            self.room_due(now, slot, out);
+            let next = self.rooms.get(slot).and_then(Room::next_at);
+            self.room_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
+        }
         let mut cursor = 0;
         while let Some(slot) = self.peer_timers.take_due(now, &mut cursor) {
             let Some(id) = self.peers.get(slot).map(|peer| peer.id) else { continue };
@@ -138,12 +145,6 @@ impl<C: Cipher> Engine<C> {
             self.peer_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
         }
         self.work = Work::None;
-        let mut cursor = 0;
-        while let Some(slot) = self.room_timers.take_due(now, &mut cursor) {
-            self.room_due(now, slot, out);
-            let next = self.rooms.get(slot).and_then(Room::next_at);
-            self.room_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
-        }
         self.count_resources();
     }
 

@@ -1,9 +1,10 @@
 //! The engine as a whole, driven by small clients that speak STUN, SRTP and RTCP with the pure cipher.
 
 mod client;
+mod feedback;
+mod garbage;
+mod media;
 mod specs;
 mod transport;
 
-pub(crate) use specs::{
-    AUDIO_PT, VIDEO_PT, audio_spec, peer_spec, simulcast_spec, video_spec,
-};
+pub(crate) use specs::{AUDIO_PT, VIDEO_PT, audio_spec, peer_spec, simulcast_spec, video_spec};

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use units::time::Instant;
 
-/// The request for one encoding's next key frame. It stands until a key frame arrives.
+/// The wish for one encoding's next key frame. Each wish is passed on once: whoever still lacks the key frame wishes again.
 #[derive(Debug, Default)]
 pub struct KeyFrameRequest {
     wanted: bool,
@@ -27,12 +27,13 @@ impl KeyFrameRequest {
         if self.next_at(layer, rtt).is_none_or(|at| now < at) {
             return false;
         }
+        self.wanted = false;
         self.asked_at = Some(now);
         self.fir_sequence = self.fir_sequence.wrapping_add(1);
         true
     }
 
-    /// When to send the next request, if one stands.
+    /// When to send the next request, if there is a wish.
     #[must_use]
     pub fn next_at(&self, layer: u8, rtt: Option<Duration>) -> Option<Instant> {
         self.wanted.then(|| self.asked_at.map_or(Instant(0), |asked_at| asked_at + interval(layer, rtt)))
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn request_is_sent_at_once_and_repeated_by_the_throttle_until_the_key_frame() {
+    fn wish_is_passed_on_at_once_and_then_within_the_throttle() {
         let rtt = Some(Duration::from_millis(400));
         for (name, layer, rtt, repeat_ms) in [
             ("low layer", 0, None, 500),
@@ -71,8 +72,11 @@ mod tests {
             assert!(!request.ask(ms(5), layer, rtt), "{name}: nobody wants one");
             request.want();
             assert!(request.ask(ms(10), layer, rtt), "{name}: at once");
+            assert!(!request.ask(ms(60_000), layer, rtt), "{name}: once");
+            request.want();
             assert!(!request.ask(ms(10 + repeat_ms - 1), layer, rtt), "{name}: throttled");
             assert!(request.ask(ms(10 + repeat_ms), layer, rtt), "{name}: again");
+            request.want();
             request.key_frame_arrived();
             assert!(!request.ask(ms(60_000), layer, rtt), "{name}: done");
         }

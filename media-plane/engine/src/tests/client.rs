@@ -63,7 +63,6 @@ pub(crate) struct World {
 
 /// A client's end of one peer.
 pub(crate) struct Client {
-    pub(crate) id: u64,
     pub(crate) path: Path,
     pub(crate) outbound: Outbound<RustCrypto>,
     pub(crate) inbound: Inbound<RustCrypto>,
@@ -87,7 +86,11 @@ pub(crate) const fn ms(ms: u64) -> Instant {
 
 pub(crate) fn path(port: u16) -> Path {
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    Path { protocol: Protocol::Udp, local: IpAddr::V4(Ipv4Addr::LOCALHOST), remote: SocketAddr::new(address, port) }
+    Path {
+        protocol: Protocol::Udp,
+        local: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        remote: SocketAddr::new(address, port),
+    }
 }
 
 pub(crate) fn keys(we_are_client: bool, generation: u8) -> Keys {
@@ -115,7 +118,7 @@ impl World {
         let path = path(u16::try_from(id).unwrap());
         self.check(path, &credentials(id, 0), true);
         self.must(Command::Keys { peer: PeerId(id), keys: keys(false, 0).into() });
-        Client { id, path, outbound: Outbound::new(&keys(true, 0)), inbound: Inbound::new(&keys(true, 0)) }
+        Client { path, outbound: Outbound::new(&keys(true, 0)), inbound: Inbound::new(&keys(true, 0)) }
     }
 
     pub(crate) fn command(&mut self, command: Command) -> Result<(), Refusal> {
