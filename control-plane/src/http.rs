@@ -147,3 +147,313 @@ fn head_len(request: &Request<Body>) -> usize {
 fn head_len_max(path: &str) -> usize {
     if path.starts_with("/rtc") || path == "/agent" { serve::HEAD_LEN_MAX } else { 16 * 1024 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE;
+    use livekit_protocol::{JoinRequest, ServerInfo, WrappedJoinRequest};
+    use prost::Message;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::auth::grants::{Claims, VideoGrant};
+    use crate::http::gate::Gate;
+    use crate::media::placement::Planes;
+    use crate::room::registry::Context;
+
+    /// The whole surface on a real socket; its rooms have no media plane.
+    async fn start(config: Config) -> SocketAddr {
+        let config = Arc::new(config);
+        let context = Context {
+            config: Arc::clone(&config),
+            keys: Arc::new(keys()),
+            planes: Planes::new(Vec::new()),
+            server_info: ServerInfo::default(),
+        };
+        let site = Site {
+            config,
+            keys: Arc::new(keys()),
+            registry: Arc::new(Registry::new(Arc::new(context))),
+            counters: Arc::default(),
+            connections: TaskTracker::new(),
+        };
+        let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let routes = routes(site.clone());
+        tokio::spawn(serve::serve(listener, site, routes, Gate::default(), CancellationToken::new()));
+        address
+    }
+
+    fn keys() -> Keys {
+        Keys::new([("key".to_owned(), "secret".to_owned())])
+    }
+
+    fn token(identity: &str, video: VideoGrant) -> String {
+        let claims = Claims { identity: identity.to_owned(), video, ..Claims::default() };
+        keys().sign(SystemTime::now(), "key", &claims, Duration::from_secs(60)).unwrap()
+    }
+
+    fn joining() -> VideoGrant {
+        VideoGrant { room_join: true, room: "r".to_owned(), ..VideoGrant::default() }
+    }
+
+    #[derive(Debug)]
+    struct Answer {
+        status: u16,
+        headers: String,
+        body: String,
+    }
+
+    impl Answer {
+        fn header(&self, name: &str) -> Option<&str> {
+            self.headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        }
+    }
+
+    async fn send(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, headers: headers.to_owned(), body: body.to_owned() }
+    }
+
+    async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+        send(address, "GET", path, &format!("connection: close\r\n{headers}")).await
+    }
+
+    #[tokio::test]
+    async fn statuses_and_texts_are_livekits() {
+        let address = start(Config::default()).await;
+        let good = token("alice", joining());
+        let of = |grant| token("alice", grant);
+        let elsewhere = of(VideoGrant { room: String::new(), ..joining() });
+        let no_join = of(VideoGrant { room_join: false, ..joining() });
+        let nobody = token("", joining());
+        let silent = of(VideoGrant { can_publish: Some(false), ..joining() });
+        let long = token(&"x".repeat(257), joining());
+        let long_room = of(VideoGrant { room: "x".repeat(257), ..joining() });
+        let wrap = |request: JoinRequest| {
+            let wrapped = WrappedJoinRequest { join_request: request.encode_to_vec(), ..Default::default() };
+            URL_SAFE.encode(wrapped.encode_to_vec())
+        };
+        let join_request = wrap(JoinRequest { participant_sid: "PA_1".to_owned(), ..Default::default() });
+        let metadata = wrap(JoinRequest { metadata: "m".to_owned(), ..Default::default() });
+        for (name, path, status, body) in [
+            ("health", "/".to_owned(), 200, "OK"),
+            ("health with a query", "/?x=1".to_owned(), 200, "OK"),
+            ("nothing there", "/nothing".to_owned(), 404, "404 page not found\n"),
+            ("no agents yet", "/agent".to_owned(), 404, "404 page not found\n"),
+            ("not a WebSocket", "/rtc".to_owned(), 404, ""),
+            ("not a WebSocket, v1", format!("/rtc/v1?access_token={good}"), 404, ""),
+            ("no token", "/rtc/validate".to_owned(), 401, "no permissions to access the room"),
+            (
+                "garbage token",
+                "/rtc/validate?access_token=garbage".to_owned(),
+                401,
+                "invalid authorization token",
+            ),
+            (
+                "garbage token anywhere",
+                "/?access_token=garbage".to_owned(),
+                401,
+                "invalid authorization token",
+            ),
+            ("no right to join", format!("/rtc/validate?access_token={no_join}"), 401, "permissions denied"),
+            ("no identity", format!("/rtc/validate?access_token={nobody}"), 400, "identity cannot be empty"),
+            (
+                "long identity",
+                format!("/rtc/validate?access_token={long}"),
+                400,
+                "participant identity length exceeds limits: max length 256",
+            ),
+            (
+                "long room",
+                format!("/rtc/validate?access_token={long_room}"),
+                400,
+                "room name length exceeds limits: max length 256",
+            ),
+            ("no room", format!("/rtc/validate?access_token={elsewhere}"), 400, "no room name"),
+            ("room by parameter", format!("/rtc/validate?access_token={elsewhere}&room=r"), 200, "success"),
+            ("fine", format!("/rtc/validate?access_token={good}"), 200, "success"),
+            ("double slash", format!("//rtc/validate?access_token={good}"), 200, "success"),
+            ("trailing slash", format!("/rtc/validate/?access_token={good}"), 404, "404 page not found\n"),
+            (
+                "publish without the right",
+                format!("/rtc/validate?access_token={silent}&publish=x"),
+                401,
+                "no permissions to access the room",
+            ),
+            (
+                "attributes without the right",
+                format!("/rtc/validate?access_token={good}&attributes=eyJhIjoiYiJ9"),
+                401,
+                "no permissions to access the room",
+            ),
+            (
+                "attributes that are none",
+                format!("/rtc/validate?access_token={good}&attributes=!"),
+                400,
+                "cannot decode attributes",
+            ),
+            (
+                "v1 without a join request",
+                format!("/rtc/v1/validate?access_token={good}"),
+                400,
+                "join_request is required",
+            ),
+            ("v1 without anything", "/rtc/v1/validate".to_owned(), 400, "join_request is required"),
+            (
+                "v1 with a bad one",
+                format!("/rtc/v1/validate?access_token={good}&join_request=!"),
+                400,
+                "cannot base64 decode wrapped join request",
+            ),
+            (
+                "v1 without a token",
+                format!("/rtc/v1/validate?join_request={join_request}"),
+                401,
+                "no permissions to access the room",
+            ),
+            (
+                "v1 fine",
+                format!("/rtc/v1/validate?access_token={good}&join_request={join_request}"),
+                200,
+                "success",
+            ),
+            (
+                "v1 metadata without the right",
+                format!("/rtc/v1/validate?access_token={good}&join_request={metadata}"),
+                401,
+                "no permissions to access the room",
+            ),
+            (
+                "a join request on v0",
+                format!("/rtc/validate?access_token={good}&join_request={join_request}"),
+                200,
+                "success",
+            ),
+        ] {
+            let answer = get(address, &path, "").await;
+            assert_eq!((answer.status, answer.body.as_str()), (status, body), "{name}");
+            let everyone = answer.header("access-control-allow-origin") == Some("*");
+            assert_eq!(everyone, path.contains("/validate?") || path.ends_with("/validate"), "{name}");
+            if !body.is_empty() {
+                assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_join_that_fails_is_answered_before_the_upgrade() {
+        let address = start(Config::default()).await;
+        let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let good = token("alice", joining());
+        for (name, path, headers, status, body) in [
+            ("no token", "/rtc".to_owned(), upgrade, 401, "no permissions to access the room"),
+            (
+                "no media plane",
+                format!("/rtc?access_token={good}"),
+                upgrade,
+                503,
+                "no media plane is attached",
+            ),
+            (
+                "no join request",
+                format!("/rtc/v1?access_token={good}"),
+                upgrade,
+                400,
+                "join_request is required",
+            ),
+            (
+                "broken handshake",
+                format!("/rtc?access_token={good}"),
+                "connection: upgrade\r\nupgrade: websocket\r\n",
+                400,
+                "",
+            ),
+        ] {
+            let answer =
+                send(address, "GET", &path, &headers.replace("upgrade\r\n", "upgrade, close\r\n")).await;
+            assert_eq!(answer.status, status, "{name}: {answer:?}");
+            assert!(answer.body.starts_with(body), "{name}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rooms_are_not_created_against_the_configuration() {
+        let mut config = Config::default();
+        config.room.auto_create = false;
+        let address = start(config).await;
+        let answer =
+            get(address, &format!("/rtc/validate?access_token={}", token("alice", joining())), "").await;
+        assert_eq!((answer.status, answer.body.as_str()), (404, "requested room does not exist"));
+    }
+
+    #[tokio::test]
+    async fn any_origin_may_ask() {
+        let address = start(Config::default()).await;
+        let answer = get(address, "/", "origin: https://a.example\r\n").await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
+        assert_eq!(answer.header("access-control-expose-headers"), Some("*"));
+        assert_eq!(answer.header("vary"), Some("Origin"));
+        let asked =
+            "connection: close\r\norigin: https://a.example\r\naccess-control-request-method: POST\r\n";
+        let answer = send(address, "OPTIONS", "/rtc/validate?access_token=garbage", asked).await;
+        assert_eq!((answer.status, answer.header("access-control-max-age")), (204, Some("86400")));
+    }
+
+    #[tokio::test]
+    async fn the_page_and_its_tokens_are_for_development_only() {
+        let html = "accept: text/html,application/xhtml+xml\r\norigin: https://a.example\r\n";
+        let production = start(Config::default()).await;
+        assert_eq!(get(production, "/", html).await.body, "OK");
+        assert_eq!(get(production, "/dev/token?room=r&identity=a", "").await.status, 404);
+        assert_eq!(get(production, "/dev/app.js", "").await.status, 404);
+
+        let development = start(Config { development: true, ..Config::default() }).await;
+        assert_eq!(get(development, "/", "accept: */*\r\n").await.body, "OK");
+        let page = get(development, "/", html).await;
+        assert!(page.body.contains("<title>Millrace</title>"), "{page:?}");
+        assert!(get(development, "/dev/app.js", "").await.body.len() > 100_000);
+        assert_eq!(get(development, "/dev/token?room=r", "").await.status, 400);
+        let answer = get(development, "/dev/token?room=r&identity=a", html).await;
+        assert_eq!(answer.header("access-control-allow-origin"), None, "other origins get no tokens");
+        let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let token = answer["token"].as_str().unwrap();
+        let claims = keys().verify(token, SystemTime::now()).unwrap();
+        assert_eq!((claims.identity.as_str(), claims.video.room.as_str()), ("a", "r"));
+    }
+
+    #[tokio::test]
+    async fn heads_have_their_limits() {
+        let address = start(Config::default()).await;
+        let good = token("alice", joining());
+        let padded =
+            |path: &str, len: usize| format!("{path}?access_token={good}&padding={}", "x".repeat(len));
+        for (name, path, status) in [
+            ("/rtc takes an offer", padded("/rtc/validate", 40_000), 200),
+            ("the rest does not", padded("/", 20_000), 431),
+            ("a little is fine", padded("/", 10_000), 200),
+        ] {
+            assert_eq!(get(address, &path, "").await.status, status, "{name}");
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let endless = [b'x'; 80 * 1024];
+        let _ = stream.write_all(b"GET /rtc?").await;
+        let _ = stream.write_all(&endless).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+}

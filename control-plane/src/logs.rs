@@ -20,13 +20,12 @@ impl Logs {
     }
 }
 
-/// Starts logging to stderr, and sends panics there too. `level` is one of LiveKit's levels, or a filter as in
-/// `info,control_plane=debug`.
+/// Starts logging to stderr, and sends panics there too.
 ///
 /// # Errors
-/// A sentence, if `level` is none.
-pub fn start(level: &str, json: bool) -> Result<Logs, String> {
-    let filter = filter(level)?;
+/// A sentence, if `filter` is none.
+pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log level {filter:?}: {error}"))?;
     let (writer, guard) = queue(io::stderr());
     let dropped = writer.error_counter();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
@@ -40,17 +39,44 @@ pub fn start(level: &str, json: bool) -> Result<Logs, String> {
     Ok(Logs { dropped, _writer: guard })
 }
 
-/// A bare level is for us; the libraries below speak up from warnings on, or debugging would be unreadable.
-fn filter(level: &str) -> Result<EnvFilter, String> {
-    let text = match level {
-        "debug" | "trace" => format!("warn,control_plane={level},millrace={level}"),
-        other => other.to_owned(),
-    };
-    EnvFilter::try_new(text).map_err(|error| format!("log level {level:?}: {error}"))
-}
-
 fn queue(target: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES).thread_name("logs").finish(target)
 }
 
 const LINES: usize = 16 * 1024; // ~3 MB of lines
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A pipe that nobody reads.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stopped_does_not_stop_us() {
+        let (release, stuck) = mpsc::channel();
+        let (mut writer, guard) = queue(Stuck(stuck));
+        let start = Instant::now();
+        for _ in 0..LINES + 1_000 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(writer.error_counter().dropped_lines() >= 900);
+        drop(release);
+        drop(guard);
+    }
+}

@@ -1,3 +1,34 @@
 //! The control plane: who, what, may I.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Parser;
+
+use control_plane::cli::{Arguments, Command, create_token, generate_keys};
+use control_plane::config::settle;
+use control_plane::server;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::GenerateKeys) => print(&generate_keys::run(&mut rand::rng())),
+        Some(Command::CreateJoinToken(create)) => settle::signing_keys(&create.source, create.dev)
+            .and_then(|keys| create_token::run(SystemTime::now(), create, &keys))
+            .and_then(|token| print(&token)),
+        None => settle::settle(&arguments.serve).and_then(server::run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("millrace: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A closed pipe is an error here, not a panic.
+fn print(text: &str) -> Result<(), String> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("cannot write: {error}"))
+}

@@ -1,3 +1,180 @@
 //! The server as a whole: start, drain, stop.
 
 pub mod external_address;
+pub mod media_planes;
+pub mod signals;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use livekit_protocol::{DisconnectReason, ServerInfo};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::config::settle::Settled;
+use crate::http::gate::Gate;
+use crate::http::{Site, routes, serve};
+use crate::logs;
+use crate::room::registry::{Context, Registry};
+use crate::server::media_planes::MediaPlanes;
+use crate::server::signals::Signals;
+
+/// Runs until told to stop by a signal.
+///
+/// # Errors
+/// A sentence for the operator, if it cannot start.
+pub fn run(settled: Settled) -> Result<(), String> {
+    let logging = &settled.config.logging;
+    let logs = logs::start(logging.level.as_deref().unwrap_or("info"), logging.json)?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    let served = runtime.block_on(start_and_serve(settled));
+    // Nothing that is still running is worth waiting for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    if logs.dropped() > 0 {
+        tracing::warn!(lines = logs.dropped(), "log lines were dropped, for nobody took them in time");
+    }
+    served
+}
+
+async fn start_and_serve(settled: Settled) -> Result<(), String> {
+    let Settled { mut config, keys, bind, remarks, warnings } = settled;
+    remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let mut signals = Signals::listen()?;
+    find_external_address(&mut config).await;
+    // Bound before anything else is started, for a port in use is the most common mistake. Clients that connect
+    // already wait in the backlog.
+    let listeners = serve::bind(&bind, config.port)?;
+    let media_planes = MediaPlanes::start(&config).await?;
+    let site = site(config, keys, &media_planes);
+    let stop = CancellationToken::new();
+    listen(listeners, &site, &stop);
+    let ending = drain(&site, &mut signals).await;
+    end(&site, media_planes, ending).await;
+    stop.cancel();
+    Ok(())
+}
+
+fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlanes) -> Site {
+    let config = Arc::new(config);
+    let keys = Arc::new(keys);
+    let context = Context {
+        config: Arc::clone(&config),
+        keys: Arc::clone(&keys),
+        planes: media_planes.planes(),
+        server_info: server_info(&config),
+    };
+    Site {
+        config,
+        keys,
+        registry: Arc::new(Registry::new(Arc::new(context))),
+        counters: Arc::default(),
+        connections: TaskTracker::new(),
+    }
+}
+
+fn listen(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) {
+    let gate = Gate::default();
+    let routes: Router = routes(site.clone());
+    let addresses: Vec<String> = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .map(|address| format!("http://{address}"))
+        .collect();
+    for listener in listeners {
+        tokio::spawn(serve::serve(listener, site.clone(), routes.clone(), gate.clone(), stop.clone()));
+    }
+    tracing::info!("listening on {}", addresses.join(" and "));
+    if site.config.development {
+        tracing::warn!("development mode: whoever reaches this port can let himself into any room");
+    }
+}
+
+/// How the end came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Drained,
+    Forced,
+}
+
+/// Waits for the first signal, and then until nobody is left, the deadline, or the second signal.
+async fn drain(site: &Site, signals: &mut Signals) -> Ending {
+    let name = signals.next().await;
+    let deadline = Instant::now() + site.config.drain_timeout;
+    let participants = site.registry.counts().participants;
+    tracing::info!(
+        participants,
+        deadline_s = site.config.drain_timeout.as_secs(),
+        "{name}: no new rooms from now on; ending when nobody is left, or at once with another signal"
+    );
+    tokio::select! {
+        () = site.registry.drain(deadline) => Ending::Drained,
+        name = signals.next() => {
+            tracing::info!("{name} again: ending at once");
+            Ending::Forced
+        }
+    }
+}
+
+/// Tells whoever is still there, and ends the media plane that is ours.
+async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
+    let farewell = async {
+        site.registry.close_all(DisconnectReason::ServerShutdown).await;
+        site.connections.close();
+        site.connections.wait().await;
+    };
+    let told = timeout(FAREWELL_MAX, farewell).await.is_ok();
+    media_planes.stop().await;
+    tracing::info!(?ending, told, "ended");
+}
+
+async fn find_external_address(config: &mut Config) {
+    if !config.rtc.use_external_ip || !config.rtc.node_ip.is_empty() {
+        return;
+    }
+    match external_address::find(&config.rtc.stun_servers).await {
+        Some(address) => {
+            tracing::info!(%address, "external address found");
+            config.rtc.node_ip.push(address);
+        }
+        None => tracing::warn!(
+            "rtc.use_external_ip: no STUN server answered; going on with the addresses of this host, which clients \
+             beyond a NAT cannot reach (rtc.node_ip or --node-ip sets the address)"
+        ),
+    }
+}
+
+fn server_info(config: &Config) -> ServerInfo {
+    let random = rand::rng().sample_iter(Alphanumeric).take(NODE_ID_LEN);
+    ServerInfo {
+        version: LIVEKIT_VERSION.to_owned(),
+        protocol: SIGNAL_PROTOCOL,
+        region: config.region.clone(),
+        node_id: format!("ND_{}", random.map(char::from).collect::<String>()),
+        debug_info: if config.development {
+            concat!("millrace ", env!("CARGO_PKG_VERSION")).to_owned()
+        } else {
+            String::new()
+        },
+        agent_protocol: AGENT_PROTOCOL,
+        ..ServerInfo::default()
+    }
+}
+
+/// SDKs turn features on by the server's version (JS wants 1.8.0 for RPC): this is the one whose behaviour ours is.
+const LIVEKIT_VERSION: &str = "1.13.5";
+const SIGNAL_PROTOCOL: i32 = 17;
+const AGENT_PROTOCOL: i32 = 1;
+const NODE_ID_LEN: usize = 12;
+/// With what the media plane takes to end, less than a second.
+const FAREWELL_MAX: Duration = Duration::from_millis(600);

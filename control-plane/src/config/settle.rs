@@ -86,6 +86,7 @@ fn document(source: &Source) -> Result<Document, String> {
 /// Flags go before the document.
 fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     config.development |= arguments.dev;
+    config.logging.level = Some(log_filter(config));
     if let Some(text) = &arguments.node_ip {
         config.rtc.node_ip = parse_node_ip(text).map_err(|error| format!("--node-ip: {error}"))?;
     }
@@ -103,6 +104,18 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     config.media.dtls =
         arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
     ports(arguments, config)
+}
+
+/// A bare `debug` is for our own crates: with every library's, nobody could read it. Both planes take the filter.
+fn log_filter(config: &Config) -> String {
+    let told = config.logging.level.as_deref().or(config.log_level.as_deref());
+    match told.unwrap_or(if config.development { "debug" } else { "info" }) {
+        level @ ("debug" | "trace") => {
+            let ours = OUR_CRATES.map(|name| format!("{name}={level}"));
+            format!("info,{}", ours.join(","))
+        }
+        other => other.to_owned(),
+    }
 }
 
 /// One port is one worker's: more workers need a range.
@@ -170,6 +183,8 @@ fn cores() -> u16 {
 
 const PLACEHOLDER: (&str, &str) = ("devkey", "secret");
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+const OUR_CRATES: [&str; 6] =
+    ["control_plane", "millrace", "media_plane", "millrace_media", "engine", "driver"];
 const DEVELOPMENT_UDP_PORT: u16 = 7882;
 const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
     (`millrace generate-keys` makes one), or --dev to try things out";

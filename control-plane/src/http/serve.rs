@@ -22,14 +22,33 @@ use crate::http::gate::Gate;
 use crate::http::{Peer, Site, answer};
 
 /// Binds every address; none means all of them, IPv6 and IPv4 with one socket where the system can.
-pub fn bind(addresses: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
+///
+/// # Errors
+/// A sentence with the address.
+pub fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, String> {
     if addresses.is_empty() {
         let both = listen(Ipv6Addr::UNSPECIFIED.into(), port, false);
-        let one = both.or_else(|_| listen(Ipv4Addr::UNSPECIFIED.into(), port, false));
-        return one.map(|listener| vec![listener]);
+        let one = both.or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Err(error),
+            _ => listen(Ipv4Addr::UNSPECIFIED.into(), port, false),
+        });
+        return one
+            .map(|listener| vec![listener])
+            .map_err(|error| format!("cannot listen on port {port}: {error}"));
     }
     let v4_is_separate = addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    addresses.iter().map(|address| listen(*address, port, v4_is_separate)).collect()
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match listen(*address, port, v4_is_separate) {
+            Ok(listener) => listeners.push(listener),
+            // A host without IPv6 has no ::1, and the other loopback address does.
+            Err(_) if *address == Ipv6Addr::LOCALHOST && !listeners.is_empty() => {}
+            Err(error) => {
+                return Err(format!("cannot listen on {}: {error}", SocketAddr::new(*address, port)));
+            }
+        }
+    }
+    Ok(listeners)
 }
 
 /// Serves connections until told to stop, then lets the requests in hand finish. Upgraded connections are the
