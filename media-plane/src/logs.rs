@@ -26,7 +26,8 @@ impl Logs {
 /// # Errors
 /// A sentence, if `filter` is none.
 pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter}: {error}"))?;
+    let directives = directives(filter);
+    let filter = EnvFilter::try_new(&directives).map_err(|error| format!("--log-level {filter}: {error}"))?;
     let (writer, guard) = queue(io::stderr());
     let dropped = writer.error_counter();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
@@ -38,6 +39,16 @@ pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
         tracing::error!(thread = thread.name().unwrap_or_default(), "{information}");
     }));
     Ok(Logs { dropped, _writer: guard })
+}
+
+/// A mere level is ours; libraries say little then. Anything longer is taken as it is.
+fn directives(filter: &str) -> String {
+    match filter.to_ascii_lowercase().as_str() {
+        level @ ("debug" | "trace") => ["media_plane", "millrace_media", "engine", "driver"]
+            .iter()
+            .fold("info".into(), |all: String, ours| format!("{all},{ours}={level}")),
+        _ => filter.into(),
+    }
 }
 
 fn queue(target: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
@@ -64,6 +75,18 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn libraries_are_quiet_at_a_mere_level() {
+        for (filter, expected) in [
+            ("info", "info"),
+            ("Debug", "info,media_plane=debug,millrace_media=debug,engine=debug,driver=debug"),
+            ("info,h2=trace", "info,h2=trace"),
+        ] {
+            assert_eq!(directives(filter), expected);
+            assert!(EnvFilter::try_new(directives(filter)).is_ok(), "{filter}");
         }
     }
 

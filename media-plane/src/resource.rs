@@ -401,3 +401,166 @@ fn unknown(key: Key) -> Refused {
 
 /// Upserts of one resource that may wait for the worker's answer.
 const VERSIONS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::samples;
+
+    fn table() -> Table {
+        Table::new(2, Limits::default())
+    }
+
+    /// Enters a resource under revision and epoch, as applied by the worker.
+    fn put(table: &mut Table, epoch: u64, revision: u64, spec: Spec) -> Result<(), Refused> {
+        let (key, _) = table.upsert(epoch, revision, samples::resource(spec))?;
+        table.applied(key, revision);
+        Ok(())
+    }
+
+    /// A room with two peers, a publication and a subscription to it, and a route.
+    fn full() -> Table {
+        let mut table = table();
+        let specs = [
+            Spec::Room(samples::room(1, 0)),
+            Spec::Peer(samples::peer(2, 1)),
+            Spec::Peer(samples::peer(3, 1)),
+            Spec::Publication(samples::publication(4, 2, 1)),
+            Spec::Subscription(samples::subscription(5, 3, 4, 1)),
+            Spec::Route(samples::route(6, 2, 1)),
+        ];
+        for (revision, spec) in (1..).zip(specs) {
+            put(&mut table, 1, revision, spec).unwrap();
+        }
+        table
+    }
+
+    fn keys(table: &Table) -> Vec<Key> {
+        table.entries.keys().copied().collect()
+    }
+
+    #[test]
+    fn deletion_takes_what_belongs_to_it() {
+        let all = keys(&full());
+        for (name, key, gone) in [
+            ("subscription", Key::Subscription(5), vec![Key::Subscription(5)]),
+            ("publication", Key::Publication(4), vec![Key::Publication(4), Key::Subscription(5)]),
+            ("publisher", Key::Peer(2), vec![Key::Peer(2), Key::Publication(4), Key::Subscription(5)]),
+            ("subscriber", Key::Peer(3), vec![Key::Peer(3), Key::Subscription(5)]),
+            ("route", Key::Route(6), vec![Key::Route(6)]),
+            ("room", Key::Room(1), all.clone()),
+        ] {
+            let mut table = full();
+            assert!(table.delete(1, key).unwrap().is_some(), "{name}");
+            let left: Vec<Key> = all.iter().copied().filter(|key| !gone.contains(key)).collect();
+            assert_eq!(keys(&table), left, "{name}");
+            assert!(table.delete(1, key).unwrap().is_none(), "{name}: again");
+        }
+    }
+
+    #[test]
+    fn an_empty_table_holds_nothing_back() {
+        let mut table = full();
+        table.delete(1, Key::Room(1)).unwrap();
+        assert!(table.owned.is_empty());
+        assert_eq!((table.counts, table.state_len, table.peers_by_worker), ([0; 5], 0, vec![0, 0]));
+    }
+
+    #[test]
+    fn what_refers_to_nothing_is_refused() {
+        use RefusalReason::{Invalid, Stale, Unknown};
+        for (name, epoch, spec, reason) in [
+            ("no such room", 1, Spec::Peer(samples::peer(9, 7)), Unknown),
+            ("no such peer", 1, Spec::Publication(samples::publication(9, 8, 1)), Unknown),
+            ("no such publication", 1, Spec::Subscription(samples::subscription(9, 3, 8, 1)), Unknown),
+            ("no such peer for a route", 1, Spec::Route(samples::route(9, 8, 1)), Unknown),
+            ("peer of another room", 1, Spec::Publication(samples::publication(9, 2, 10)), Invalid),
+            ("moved to another peer", 1, Spec::Publication(samples::publication(4, 3, 1)), Invalid),
+            ("moved to another worker", 1, Spec::Room(samples::room(1, 1)), Invalid),
+            ("no such worker", 1, Spec::Room(samples::room(9, 2)), Invalid),
+            ("id 0", 1, Spec::Room(samples::room(0, 0)), Invalid),
+            ("older control plane", 0, Spec::Peer(samples::peer(9, 1)), Stale),
+        ] {
+            let mut table = full();
+            put(&mut table, 1, 9, Spec::Room(samples::room(10, 0))).unwrap();
+            let before = keys(&table);
+            let refused = table.upsert(epoch, 20, samples::resource(spec)).unwrap_err();
+            assert_eq!(refused.reason, reason, "{name}: {}", refused.detail);
+            assert_eq!(keys(&table), before, "{name}");
+        }
+    }
+
+    #[test]
+    fn limits_refuse() {
+        let limits = Limits { counts: [1; 5], state_len: 10, state_len_total: 12 };
+        let mut table = Table::new(1, limits);
+        put(&mut table, 1, 1, Spec::Room(samples::room(1, 0))).unwrap();
+        let second = put(&mut table, 1, 2, Spec::Room(samples::room(2, 0))).unwrap_err();
+        assert_eq!(second.reason, RefusalReason::Limit);
+        for (name, len, reason) in [("one", 11, RefusalReason::Invalid), ("all", 8, RefusalReason::Limit)] {
+            let state = vec![0; len];
+            let resource = Resource { state, ..samples::resource(Spec::Room(samples::room(1, 0))) };
+            assert_eq!(table.upsert(1, 3, resource).unwrap_err().reason, reason, "{name}");
+        }
+    }
+
+    #[test]
+    fn whoever_commands_a_room_has_it() {
+        let mut table = full();
+        assert_eq!(table.lease_of(1), Some(1));
+        put(&mut table, 3, 20, Spec::Peer(samples::peer(2, 1))).unwrap();
+        assert_eq!(table.lease_of(1), Some(3), "by an upsert within it");
+        for (name, stale) in [
+            ("upsert", table.upsert(2, 21, samples::resource(Spec::Room(samples::room(1, 0)))).map(|_| ())),
+            ("delete", table.delete(2, Key::Peer(2)).map(|_| ())),
+            ("claim", table.claim(2, Key::Publication(4)).map(|_| ())),
+        ] {
+            assert_eq!(stale.unwrap_err().reason, RefusalReason::Stale, "{name}");
+        }
+        table.claim(4, Key::Publication(4)).unwrap();
+        assert_eq!(table.lease_of(1), Some(4), "by a claim");
+    }
+
+    #[test]
+    fn refused_upsert_restores_what_was() {
+        let mut table = full();
+        let state = |table: &Table| table.entries[&Key::Peer(2)].newest().unwrap().state.clone();
+        let upsert = |table: &mut Table, revision, text: &[u8]| {
+            let resource = samples::resource(Spec::Peer(samples::peer(2, 1)));
+            table.upsert(1, revision, Resource { state: text.to_vec(), ..resource }).unwrap();
+        };
+        upsert(&mut table, 21, b"first");
+        upsert(&mut table, 22, b"second");
+        assert_eq!(state(&table), b"second");
+        assert!(table.refused(Key::Peer(2), 21).is_empty(), "the newest counts for the helper");
+        assert_eq!(state(&table), b"second");
+        let told = table.refused(Key::Peer(2), 22);
+        assert!(matches!(told.as_slice(), [Input::UpsertPeer(_)]), "the helper hears the old one again");
+        assert_eq!(state(&table), b"state");
+        table.delete(1, Key::Room(1)).unwrap();
+        assert_eq!(table.state_len, 0);
+    }
+
+    #[test]
+    fn refused_new_resource_goes_with_what_was_built_on_it() {
+        let mut table = table();
+        put(&mut table, 1, 1, Spec::Room(samples::room(1, 0))).unwrap();
+        table.upsert(1, 2, samples::resource(Spec::Peer(samples::peer(2, 1)))).unwrap();
+        table.upsert(1, 3, samples::resource(Spec::Publication(samples::publication(4, 2, 1)))).unwrap();
+        let told = table.refused(Key::Peer(2), 2);
+        assert!(matches!(told.as_slice(), [Input::DeletePeer(PeerId(2))]));
+        assert_eq!(keys(&table), [Key::Room(1)]);
+        assert!(table.refused(Key::Publication(4), 3).is_empty(), "gone already");
+    }
+
+    #[test]
+    fn snapshot_is_in_the_order_of_upserts() {
+        let table = full();
+        let mut again = self::table();
+        for (resource, _) in table.snapshot() {
+            let revision = resource.revision;
+            again.upsert(2, revision, Arc::unwrap_or_clone(resource)).unwrap();
+        }
+        assert_eq!(keys(&again), keys(&table));
+    }
+}

@@ -44,7 +44,7 @@ enum What {
     Upsert(Key),
     Delete,
     /// Done once, and not part of any state.
-    Deed(command::Command),
+    Deed(Box<command::Command>),
 }
 
 /// What became of an upsert.
@@ -106,7 +106,7 @@ impl InFlight {
                             detail,
                         }))
                     }
-                    What::Deed(command) if sent.revision > revision_max => deeds.push(command),
+                    What::Deed(command) if sent.revision > revision_max => deeds.push(*command),
                     What::Deed(_) | What::Delete => {}
                 }
             }
@@ -159,6 +159,6 @@ fn what(command: Option<&command::Command>) -> What {
             resource.spec.as_ref().map_or(What::Delete, |spec| What::Upsert(Key::of(spec)))
         }
         Some(command::Command::Delete(_)) | None => What::Delete,
-        Some(deed) => What::Deed(deed.clone()),
+        Some(deed) => What::Deed(Box::new(deed.clone())),
     }
 }

@@ -149,9 +149,8 @@ impl Link {
         let (outgoing, messages) = mpsc::unbounded_channel();
         let incoming = client.attach(UnboundedReceiverStream::new(messages)).await?.into_inner();
         let mut stream = Stream { outgoing, incoming };
-        let attached = match stream.next().await? {
-            media_message::Message::Attached(attached) => attached,
-            _ => return Err(Ended::Broken("the media plane did not say who it is".into())),
+        let media_message::Message::Attached(attached) = stream.next().await? else {
+            return Err(Ended::Broken("the media plane did not say who it is".into()));
         };
         self.greet(&stream, &attached)?;
         self.say_again(&mut stream, &mut client.clone(), &attached).await?;

@@ -422,11 +422,14 @@ mod tests {
 
     const WORKER: WorkerIndex = WorkerIndex(0);
 
+    /// Name, what is changed, and what the refusal must say.
+    type Row<Spec> = (&'static str, fn(&mut Spec), &'static str);
+
     /// Applies one change to a sample that is right, and expects the refusal to name the field.
     fn refused<Spec: Clone, Out>(
         sample: &Spec,
         translate: impl Fn(&Spec) -> Result<Out, String>,
-        rows: Vec<(&str, fn(&mut Spec), &str)>,
+        rows: Vec<Row<Spec>>,
     ) {
         assert!(translate(sample).is_ok(), "the sample itself");
         for (name, change, reason) in rows {
