@@ -99,7 +99,7 @@ pub enum Failure {
 #[derive(Debug)]
 pub enum Library {
     Dimpl(dimpl::Factory),
-    Webrtc(webrtc::Factory),
+    Webrtc(Box<webrtc::Factory>),
 }
 
 impl Library {
@@ -108,7 +108,7 @@ impl Library {
     pub fn new(implementation: Implementation, certificate: &Certificate) -> Result<Self, SetupError> {
         match implementation {
             Implementation::Dimpl => dimpl::Factory::new(certificate).map(Self::Dimpl),
-            Implementation::Webrtc => webrtc::Factory::new(certificate).map(Self::Webrtc),
+            Implementation::Webrtc => webrtc::Factory::new(certificate).map(Box::new).map(Self::Webrtc),
         }
     }
 

@@ -393,10 +393,8 @@ impl Helper {
     }
 
     fn forget(&mut self, id: PeerId) {
-        if let Some(scheduled) = self.peers.swap_remove(&id) {
-            if let Some(deadline) = scheduled.deadline {
-                self.deadlines.remove(&(deadline, id));
-            }
+        if let Some(deadline) = self.peers.swap_remove(&id).and_then(|scheduled| scheduled.deadline) {
+            self.deadlines.remove(&(deadline, id));
         }
         self.unflushed.swap_remove(&id);
         self.router.unready(id);

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod counters;
 pub mod data;
 pub mod dtls;
+pub mod fuzz;
 pub mod grpc;
 pub mod helper;
 pub mod logs;

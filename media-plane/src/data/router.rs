@@ -327,3 +327,6 @@ fn audience_of(packet: &Packet<'_>) -> Audience {
         sids: boxed(&packet.destination_sids),
     }
 }
+
+#[cfg(test)]
+mod tests;

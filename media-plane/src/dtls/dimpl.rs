@@ -55,6 +55,7 @@ impl Factory {
             buffer: vec![0; DATAGRAM_MAX],
             outputs: VecDeque::new(),
             deadline: None,
+            hellos: 0,
         };
         // The first call seeds the randoms with the time; a client's ClientHello comes of it.
         association.advance(now, |_| Ok(()));
@@ -70,6 +71,8 @@ pub struct Association {
     buffer: Vec<u8>,
     outputs: VecDeque<Output>,
     deadline: Option<Instant>,
+    /// How often a client's first ClientHello was sent.
+    hellos: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +107,13 @@ impl Association {
         let mut finished = false;
         loop {
             match self.dtls.poll_output(&mut self.buffer) {
-                dimpl::Output::Packet(bytes) => self.outputs.push_back(Output::Datagram(bytes.to_vec())),
+                dimpl::Output::Packet(bytes) => {
+                    let mut bytes = bytes.to_vec();
+                    if self.role == Role::Client {
+                        self.number(&mut bytes);
+                    }
+                    self.outputs.push_back(Output::Datagram(bytes));
+                }
                 dimpl::Output::BufferTooSmall { needed } if needed <= BUFFER => self.buffer.resize(needed, 0),
                 dimpl::Output::ApplicationData(data) => self.outputs.push_back(Output::Data(data.to_vec())),
                 dimpl::Output::PeerCert(der) => {
@@ -142,6 +151,15 @@ impl Association {
             self.outputs.truncate(first);
             self.end(End::Failed(Failure::Profile));
         }
+    }
+
+    /// dimpl repeats its first ClientHello with the same sequence number, and servers take the copy for a replay:
+    /// records in the clear are counted on from here.
+    fn number(&mut self, datagram: &mut [u8]) {
+        if self.dtls.protocol_version().is_none() {
+            self.hellos += 1;
+        }
+        record::renumber(datagram, self.hellos.saturating_sub(1));
     }
 
     fn end(&mut self, end: End) {

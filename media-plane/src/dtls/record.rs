@@ -55,6 +55,23 @@ pub fn without_plain_alerts(datagram: &[u8]) -> Cow<'_, [u8]> {
     )
 }
 
+/// Adds to the sequence numbers of the records in the clear.
+pub fn renumber(datagram: &mut [u8], by: u32) {
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let len = record_len(rest).min(rest.len());
+        let (record, after) = std::mem::take(&mut rest).split_at_mut(len);
+        // The upper 16 of the 48 bits stay 0: a handshake has no 2^32 records.
+        if let [20..=26, _, _, 0, 0, _, _, number @ .., _, _] =
+            record.get_mut(..RECORD_HEADER).unwrap_or_default()
+            && let Ok(bytes) = <[u8; 4]>::try_from(&*number)
+        {
+            number.copy_from_slice(&u32::from_be_bytes(bytes).wrapping_add(by).to_be_bytes());
+        }
+        rest = after;
+    }
+}
+
 /// A record with its header, or whatever the rest of a datagram is once it is not a plaintext record.
 struct Record<'a>(&'a [u8]);
 
@@ -152,10 +169,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_records_in_the_clear_are_renumbered() {
+        let mut datagram = [record(22, 0, &[1; 4]), record(21, 0, &[2; 3]), record(22, 1, &[3; 9])].concat();
+        datagram[10] = 0xff;
+        renumber(&mut datagram, 2);
+        assert_eq!(datagram[5..11], [0, 0, 0, 0, 1, 1]);
+        assert_eq!(datagram[17 + 5..17 + 11], [0, 0, 0, 0, 0, 2]);
+        assert_eq!(datagram[33 + 5..33 + 11], [0; 6]);
+    }
+
     proptest! {
         #[test]
         fn nothing_but_alerts_is_ever_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = hello(&bytes);
+            let mut renumbered = bytes.clone();
+            renumber(&mut renumbered, 1);
             let once = without_plain_alerts(&bytes).into_owned();
             prop_assert!(once.len() <= bytes.len());
             prop_assert_eq!(without_plain_alerts(&once).len(), once.len());

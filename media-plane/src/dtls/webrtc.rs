@@ -1,7 +1,7 @@
 //! The seam over the webrtc-rs project's DTLS 1.2: its tasks run on a small runtime that turns only while we look.
 //!
-//! Two things that the library lacks are added: a deadline for the handshake, and the final flight again when it
-//! was lost (the library forgets it as soon as the handshake is done, RFC 6347 §4.2.4 wants it kept).
+//! What the library lacks is added: the final flight once more when it was lost (the library forgets it as soon as
+//! the handshake is done, RFC 6347 §4.2.4 wants it kept).
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -26,9 +26,7 @@ use webrtc_util::{Conn, Error, KeyingMaterialExporter, Result};
 
 use crate::dtls::certificate::Certificate;
 use crate::dtls::fingerprint::{Fingerprint, any_matches};
-use crate::dtls::{
-    Connected, DATAGRAM_MAX, End, FLIGHT_INTERVAL, Failure, HANDSHAKE_TIME, Output, Role, SetupError, record,
-};
+use crate::dtls::{Connected, DATAGRAM_MAX, End, FLIGHT_INTERVAL, Failure, Output, Role, SetupError, record};
 
 /// Datagrams and orders that wait for the library's tasks. It keeps what comes before its time without a bound, so
 /// this also limits one handshake's input.
@@ -94,7 +92,7 @@ impl Factory {
             outputs,
             drained: VecDeque::new(),
             final_flight: Vec::new(),
-            state: State::Handshaking { until: now + HANDSHAKE_TIME, look: now },
+            state: State::Handshaking { look: now },
         };
         association.turn(now);
         association
@@ -122,7 +120,10 @@ pub struct Association {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Handshaking { until: Instant, look: Instant },
+    /// With the next moment at which the library's timers are looked at.
+    Handshaking {
+        look: Instant,
+    },
     Connected,
     Ended,
 }
@@ -154,20 +155,14 @@ impl Association {
         }
         self.drained.append(&mut came);
         match &mut self.state {
-            State::Handshaking { until, .. } if now >= *until => self.fail(Failure::Timeout),
             // The task ends only after it has said why; if it did not, it panicked.
             State::Handshaking { .. } | State::Connected if self.task.is_finished() => {
-                self.fail(Failure::Protocol);
+                self.state = State::Ended;
+                self.drained.push_back(Output::Ended(End::Failed(Failure::Protocol)));
             }
-            State::Handshaking { look, .. } => *look = now + LOOK,
+            State::Handshaking { look } => *look = now + LOOK,
             State::Connected | State::Ended => {}
         }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.task.abort();
-        self.state = State::Ended;
-        self.drained.push_back(Output::Ended(End::Failed(failure)));
     }
 }
 
@@ -214,7 +209,7 @@ impl super::Association for Association {
 
     fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Handshaking { until, look } => Some(until.min(look)),
+            State::Handshaking { look } => Some(look),
             State::Connected | State::Ended => None,
         }
     }

@@ -520,7 +520,7 @@ fn the_thread_connects_a_client_and_stops() {
     let library = Library::new(Implementation::Dimpl, &theirs).unwrap();
     let (sink, outputs) = std::sync::mpsc::channel();
     let config = Config { dtls: Implementation::Webrtc, certificate: ours.clone() };
-    let (handle, thread) = super::thread::spawn(config, Channel(sink)).unwrap();
+    let (handle, thread) = thread::spawn(config, Channel(sink)).unwrap();
 
     let spec = |role, trusted: &Certificate| PeerSpec {
         id: PeerId(1),

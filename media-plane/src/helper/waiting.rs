@@ -13,7 +13,13 @@ const AGE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     /// In the order of arrival.
-    peers: IndexMap<PeerId, (Instant, Vec<Box<[u8]>>)>,
+    peers: IndexMap<PeerId, Early>,
+}
+
+#[derive(Debug)]
+struct Early {
+    since: Instant,
+    datagrams: Vec<Box<[u8]>>,
 }
 
 impl Waiting {
@@ -22,25 +28,25 @@ impl Waiting {
         if !self.peers.contains_key(&peer) && self.peers.len() >= PEERS_MAX {
             return false;
         }
-        let (_, datagrams) = self.peers.entry(peer).or_insert_with(|| (now, Vec::new()));
-        if datagrams.len() >= DATAGRAMS_MAX {
+        let early = self.peers.entry(peer).or_insert_with(|| Early { since: now, datagrams: Vec::new() });
+        if early.datagrams.len() >= DATAGRAMS_MAX {
             return false;
         }
-        datagrams.push(bytes);
+        early.datagrams.push(bytes);
         true
     }
 
     pub(crate) fn take(&mut self, peer: PeerId) -> Vec<Box<[u8]>> {
-        self.peers.shift_remove(&peer).map(|(_, datagrams)| datagrams).unwrap_or_default()
+        self.peers.shift_remove(&peer).map(|early| early.datagrams).unwrap_or_default()
     }
 
     /// Returns how many datagrams waited in vain.
     pub(crate) fn expire(&mut self, now: Instant) -> u64 {
         let mut expired = 0;
-        while let Some((_, (at, datagrams))) = self.peers.first()
-            && now.saturating_duration_since(*at) > AGE_MAX
+        while let Some((_, early)) = self.peers.first()
+            && now.saturating_duration_since(early.since) > AGE_MAX
         {
-            expired += datagrams.len() as u64;
+            expired += early.datagrams.len() as u64;
             self.peers.shift_remove_index(0);
         }
         expired
