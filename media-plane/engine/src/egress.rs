@@ -38,8 +38,8 @@ pub struct Stream {
     /// Added to by each copy, not by retransmissions.
     pub packets: u64,
     pub payload_bytes: u64,
-    /// What lies between a sequence number and its SRTP index: whole cycles, since the present keys began later.
-    cycles_before_keys: u64,
+    /// What lies between a sequence number and its SRTP index: the cycles before the present keys' first packet.
+    cycles_before_keys: Option<u64>,
 }
 
 /// The stream of retransmissions (RFC 4588).
@@ -61,22 +61,22 @@ impl Stream {
             rtx,
             packets: 0,
             payload_bytes: 0,
-            cycles_before_keys: 0,
+            cycles_before_keys: None,
         }
     }
 
     /// From now on other keys seal: the receiver's roll-over counters begin with zero.
     pub fn rekeyed(&mut self) {
-        self.cycles_before_keys = self.sent.highest().map_or(0, |highest| highest.0 & !0xffff);
+        self.cycles_before_keys = None;
         if let Some(rtx) = &mut self.rtx {
             rtx.sequence = Seq(rtx.sequence.0 & 0xffff);
         }
     }
 
     /// The SRTP index of a packet; `None` if it was sent under older keys.
-    #[must_use]
-    pub fn index(&self, sequence: Seq) -> Option<Seq> {
-        sequence.0.checked_sub(self.cycles_before_keys).map(Seq)
+    pub fn index(&mut self, sequence: Seq) -> Option<Seq> {
+        let before = *self.cycles_before_keys.get_or_insert(sequence.0 & !0xffff);
+        sequence.0.checked_sub(before).map(Seq)
     }
 }
 

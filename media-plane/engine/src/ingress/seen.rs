@@ -46,7 +46,6 @@ impl Seen {
 
 const fn place(sequence: Seq) -> (usize, u64) {
     let index = sequence.0 % LEN;
-    #[expect(clippy::cast_possible_truncation, reason = "less than LEN")]
     let word = (index / 64) as usize;
     (word, 1 << (index % 64))
 }

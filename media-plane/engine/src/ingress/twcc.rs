@@ -2,7 +2,6 @@
 //!
 //! As in libwebrtc, a packet that comes late moves the next feedback's beginning back, so that it is told too.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -40,7 +39,7 @@ impl Twcc {
     /// Notes an authenticated packet. Returns whether its number is new.
     pub fn received(&mut self, now: Instant, number: Seq16) -> bool {
         let Some(highest) = self.highest else {
-            self.arrivals = vec![None; WINDOW as usize];
+            self.arrivals = (0..WINDOW).map(|_| None).collect();
             self.told_at = now;
             // One cycle up, so that what came before the first packet has a number too.
             self.restart(now, Seq(u64::from(number.0) + 0x1_0000));
@@ -124,9 +123,7 @@ impl Twcc {
 }
 
 const fn index(number: Seq) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "less than WINDOW")]
-    let index = (number.0 % WINDOW) as usize;
-    index
+    (number.0 % WINDOW) as usize
 }
 
 const WINDOW: u64 = 1_024; // 100 ms at 100 Mbit/s

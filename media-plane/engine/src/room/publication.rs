@@ -114,7 +114,7 @@ impl Publication {
             .take_while(|layer| *layer <= layer_max)
             .last()
             .or_else(|| live().next())
-            .or(Some(layer_max.min(last)))
+            .or_else(|| Some(layer_max.min(last)))
     }
 
     #[must_use]

@@ -60,7 +60,7 @@ fn mutated(mut datagram: Vec<u8>, at: usize, value: u8, cut: usize) -> Vec<u8> {
     if let Some(byte) = datagram.get_mut(at) {
         *byte ^= value;
     }
-    let len = datagram.len().saturating_sub(if cut < 100 { 0 } else { cut - 100 });
+    let len = datagram.len().saturating_sub(cut.saturating_sub(100));
     datagram.truncate(len);
     datagram
 }
