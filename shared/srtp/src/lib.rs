@@ -9,6 +9,7 @@ extern crate std;
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;
 pub mod cipher;
+mod counter_mode;
 mod derive;
 #[cfg(feature = "rust-crypto")]
 pub mod fuzz;

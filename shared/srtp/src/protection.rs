@@ -1,18 +1,17 @@
 //! One protocol of one direction: keys, nonces and layouts of both kinds of profile (RFC 3711, RFC 7714).
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::cipher::{Cipher, Counter, GCM_TAG_LEN, Gcm, Unauthentic};
+use crate::cipher::{self, Cipher, Unauthentic};
+use crate::counter_mode::{self, CounterMode};
 use crate::derive::{Protocol, SessionKeys};
 use crate::keys::{Master, Profile};
 
 /// Seals and opens the packets of one protocol in one direction.
+#[expect(clippy::large_enum_variant, reason = "a C is an expanded key too, and about as large")]
 pub(crate) enum Protection<C: Cipher> {
-    Gcm { cipher: C::Gcm, salt: Zeroizing<[u8; 12]> },
-    CounterMode { cipher: C::Counter, authentication: Hmac<Sha1>, salt: Zeroizing<[u8; 14]> },
+    Gcm { cipher: C, salt: Zeroizing<[u8; 12]> },
+    CounterMode(CounterMode),
 }
 
 /// A packet's place in its stream: for SRTP the roll-over counter and sequence number, for SRTCP the index.
@@ -28,28 +27,17 @@ impl<C: Cipher> Protection<C> {
         match profile {
             Profile::AeadAes128Gcm | Profile::AeadAes256Gcm => {
                 let salt = keys.salt.first_chunk().expect("a session salt has 14 bytes");
-                Self::Gcm {
-                    cipher: C::Gcm::new(&keys.cipher[..profile.key_len()]),
-                    salt: Zeroizing::new(*salt),
-                }
+                Self::Gcm { cipher: C::new(&keys.cipher[..profile.key_len()]), salt: Zeroizing::new(*salt) }
             }
-            Profile::Aes128CmSha1_80 => {
-                let key = keys.cipher.first_chunk().expect("a session key has 32 bytes");
-                let authentication = Hmac::<Sha1>::new_from_slice(&*keys.authentication);
-                Self::CounterMode {
-                    cipher: C::Counter::new(key),
-                    authentication: authentication.expect("HMAC takes keys of any length"),
-                    salt: keys.salt.clone(),
-                }
-            }
+            Profile::Aes128CmSha1_80 => Self::CounterMode(CounterMode::new(&keys)),
         }
     }
 
     /// Bytes that sealing adds, without SRTCP's index.
     pub(crate) const fn tag_len(&self) -> usize {
         match self {
-            Self::Gcm { .. } => GCM_TAG_LEN,
-            Self::CounterMode { .. } => CM_TAG_LEN,
+            Self::Gcm { .. } => cipher::TAG_LEN,
+            Self::CounterMode(_) => counter_mode::TAG_LEN,
         }
     }
 
@@ -62,9 +50,10 @@ impl<C: Cipher> Protection<C> {
     pub(crate) fn seal_rtp(&self, at: Position, header: &[u8], payload: &[u8], out: &mut [u8]) {
         match self {
             Self::Gcm { cipher, salt } => cipher.seal(gcm_nonce(salt, at), header, payload, out),
-            Self::CounterMode { .. } => {
-                out[..payload.len()].copy_from_slice(payload);
-                self.seal_rtp_in_place(at, header, out);
+            Self::CounterMode(mode) => {
+                let (body, tag) = out.split_at_mut(payload.len());
+                mode.encrypt_from(at, payload, body);
+                tag.copy_from_slice(&mode.tag(&[header, body, &roll_over(at)]));
             }
         }
     }
@@ -76,10 +65,9 @@ impl<C: Cipher> Protection<C> {
             Self::Gcm { cipher, salt } => {
                 tag.copy_from_slice(&cipher.seal_in_place(gcm_nonce(salt, at), header, payload));
             }
-            Self::CounterMode { cipher, authentication, salt } => {
-                cipher.apply(counter_start(salt, at), payload);
-                let code = code(authentication, &[header, payload, &roll_over(at)]);
-                tag.copy_from_slice(&code[..CM_TAG_LEN]);
+            Self::CounterMode(mode) => {
+                mode.apply(at, payload);
+                tag.copy_from_slice(&mode.tag(&[header, payload, &roll_over(at)]));
             }
         }
     }
@@ -92,9 +80,9 @@ impl<C: Cipher> Protection<C> {
                 let tag = tag.first_chunk().ok_or(Unauthentic)?;
                 cipher.open_in_place(gcm_nonce(salt, at), header, payload, tag)
             }
-            Self::CounterMode { cipher, authentication, salt } => {
-                verify(authentication, &[header, payload, &roll_over(at)], tag)?;
-                cipher.apply(counter_start(salt, at), payload);
+            Self::CounterMode(mode) => {
+                mode.verify(&[header, payload, &roll_over(at)], tag)?;
+                mode.apply(at, payload);
                 Ok(())
             }
         }
@@ -112,15 +100,14 @@ impl<C: Cipher> Protection<C> {
                 associated[..RTCP_CLEAR_LEN].copy_from_slice(header);
                 associated[RTCP_CLEAR_LEN..].copy_from_slice(&trailer);
                 let tag = cipher.seal_in_place(gcm_nonce(salt, at), &associated, body);
-                end[..GCM_TAG_LEN].copy_from_slice(&tag);
-                end[GCM_TAG_LEN..].copy_from_slice(&trailer);
+                end[..cipher::TAG_LEN].copy_from_slice(&tag);
+                end[cipher::TAG_LEN..].copy_from_slice(&trailer);
             }
             // RFC 3711 §3.4: header, encrypted body, index, tag.
-            Self::CounterMode { cipher, authentication, salt } => {
-                cipher.apply(counter_start(salt, at), body);
-                let code = code(authentication, &[header, body, &trailer]);
+            Self::CounterMode(mode) => {
+                mode.apply(at, body);
                 end[..TRAILER_LEN].copy_from_slice(&trailer);
-                end[TRAILER_LEN..].copy_from_slice(&code[..CM_TAG_LEN]);
+                end[TRAILER_LEN..].copy_from_slice(&mode.tag(&[header, body, &trailer]));
             }
         }
     }
@@ -132,8 +119,8 @@ impl<C: Cipher> Protection<C> {
             return None;
         }
         let at = match self {
-            Self::Gcm { .. } => body_end + GCM_TAG_LEN,
-            Self::CounterMode { .. } => body_end,
+            Self::Gcm { .. } => body_end + cipher::TAG_LEN,
+            Self::CounterMode(_) => body_end,
         };
         let word = u32::from_be_bytes(*packet.get(at..)?.first_chunk()?);
         let encrypted = if word & ENCRYPTED == 0 { Encrypted::No } else { Encrypted::Yes };
@@ -164,12 +151,12 @@ impl<C: Cipher> Protection<C> {
                 associated[RTCP_CLEAR_LEN..].copy_from_slice(&trailer);
                 cipher.open_in_place(nonce, &associated, &mut rest[..body_end - RTCP_CLEAR_LEN], &tag)
             }
-            Self::CounterMode { cipher, authentication, salt } => {
+            Self::CounterMode(mode) => {
                 let (protected, tag) = packet.split_at_mut(body_end + TRAILER_LEN);
                 // An unencrypted packet carries its tag all the same: RFC 3711 §3.4.
-                verify(authentication, &[protected], tag)?;
+                mode.verify(&[protected], tag)?;
                 if encrypted == Encrypted::Yes {
-                    cipher.apply(counter_start(salt, at), &mut protected[RTCP_CLEAR_LEN..body_end]);
+                    mode.apply(at, &mut protected[RTCP_CLEAR_LEN..body_end]);
                 }
                 Ok(())
             }
@@ -193,14 +180,8 @@ fn gcm_nonce(salt: &[u8; 12], at: Position) -> [u8; 12] {
     nonce
 }
 
-/// RFC 3711 §4.1.1: salt << 16 XOR SSRC << 64 XOR index << 16.
-fn counter_start(salt: &[u8; 14], at: Position) -> [u8; 16] {
-    let mut start = (u128::from(at.ssrc) << 64 | u128::from(at.index) << 16).to_be_bytes();
-    xor(&mut start, salt);
-    start
-}
-
-fn xor(bytes: &mut [u8], mask: &[u8]) {
+/// XORs `bytes` with as much of `mask`.
+pub(crate) fn xor(bytes: &mut [u8], mask: &[u8]) {
     for (byte, mask) in bytes.iter_mut().zip(mask) {
         *byte ^= mask;
     }
@@ -221,19 +202,6 @@ fn trailer(index: u64, encrypted: Encrypted) -> [u8; TRAILER_LEN] {
     }
 }
 
-fn code(authentication: &Hmac<Sha1>, parts: &[&[u8]]) -> [u8; 20] {
-    // A copy of the state behind the key: two of five compressions of a small packet are saved.
-    let mut mac = authentication.clone();
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
-}
-
-fn verify(authentication: &Hmac<Sha1>, parts: &[&[u8]], tag: &[u8]) -> Result<(), Unauthentic> {
-    let code = code(authentication, parts);
-    if bool::from(code[..CM_TAG_LEN].ct_eq(tag)) { Ok(()) } else { Err(Unauthentic) }
-}
-
-const CM_TAG_LEN: usize = 10;
 /// The first header and the sender's SSRC stay in the clear.
 pub(crate) const RTCP_CLEAR_LEN: usize = 8;
 const TRAILER_LEN: usize = 4;

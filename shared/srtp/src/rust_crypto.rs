@@ -1,30 +1,20 @@
-//! AES without foreign code: for the simulator, Miri and the fuzzers.
+//! AES-GCM without foreign code: for the simulator, Miri and the fuzzers.
 
 use aes::{Aes128, Aes256};
+use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
-use ctr::cipher::consts::U12;
-use ctr::cipher::{InnerIvInit, StreamCipher, StreamCipherCoreWrapper};
-use ctr::{Ctr128BE, CtrCore};
 
-use crate::cipher::{Cipher, Counter, GCM_TAG_LEN, Gcm, Unauthentic};
+use crate::cipher::{Cipher, TAG_LEN, Unauthentic};
 
-/// The RustCrypto crates with their keys expanded once.
+/// A key of the pure crates, expanded once.
 #[derive(Debug)]
-pub enum RustCrypto {}
-
-impl Cipher for RustCrypto {
-    type Gcm = RustCryptoGcm;
-    type Counter = RustCryptoCounter;
-}
-
-#[derive(Debug)]
-pub enum RustCryptoGcm {
+pub enum RustCrypto {
     Aes128(AesGcm<Aes128, U12>),
     Aes256(AesGcm<Aes256, U12>),
 }
 
-impl Gcm for RustCryptoGcm {
+impl Cipher for RustCrypto {
     fn new(key: &[u8]) -> Self {
         if key.len() == 16 {
             Self::Aes128(KeyInit::new_from_slice(key).expect("the key has 16 bytes"))
@@ -39,7 +29,7 @@ impl Gcm for RustCryptoGcm {
         tag.copy_from_slice(&self.seal_in_place(nonce, associated, data));
     }
 
-    fn seal_in_place(&self, nonce: [u8; 12], associated: &[u8], data: &mut [u8]) -> [u8; GCM_TAG_LEN] {
+    fn seal_in_place(&self, nonce: [u8; 12], associated: &[u8], data: &mut [u8]) -> [u8; TAG_LEN] {
         let data = InOutBuf::from(data);
         let tag = match self {
             Self::Aes128(cipher) => cipher.encrypt_inout_detached(&nonce.into(), associated, data),
@@ -53,7 +43,7 @@ impl Gcm for RustCryptoGcm {
         nonce: [u8; 12],
         associated: &[u8],
         data: &mut [u8],
-        tag: &[u8; GCM_TAG_LEN],
+        tag: &[u8; TAG_LEN],
     ) -> Result<(), Unauthentic> {
         let data = InOutBuf::from(data);
         let tag = (*tag).into();
@@ -62,20 +52,5 @@ impl Gcm for RustCryptoGcm {
             Self::Aes256(cipher) => cipher.decrypt_inout_detached(&nonce.into(), associated, data, &tag),
         };
         opened.map_err(|_| Unauthentic)
-    }
-}
-
-#[derive(Debug)]
-pub struct RustCryptoCounter(Aes128);
-
-impl Counter for RustCryptoCounter {
-    fn new(key: &[u8; 16]) -> Self {
-        Self(Aes128::new(key.into()))
-    }
-
-    fn apply(&self, initial: [u8; 16], data: &mut [u8]) {
-        let core = CtrCore::inner_iv_init(&self.0, &initial.into());
-        let mut stream: Ctr128BE<&Aes128> = StreamCipherCoreWrapper::from_core(core);
-        stream.apply_keystream(data);
     }
 }
