@@ -38,7 +38,7 @@ impl Demux {
         self.paths.insert(path, peer);
     }
 
-    /// Forgets a path, if it is this peer's.
+    /// Forgets a path, if it is this peer's. The order of paths and ufrags means nothing: nobody walks over them.
     pub fn remove_path(&mut self, path: Path, peer: Slot<PeerId>) {
         if self.by_path(path) == Some(peer) {
             self.paths.swap_remove(&path);

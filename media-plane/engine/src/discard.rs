@@ -66,6 +66,8 @@ reasons! {
         RtxUnusable = "discarded_rtx_unusable",
         /// Restored by a retransmission after the packet itself came.
         RtxDuplicate = "discarded_rtx_duplicate",
+        /// Another stream of the same encoding began later.
+        Superseded = "discarded_superseded",
         RtcpMalformed = "discarded_rtcp_malformed",
         /// The publication is muted.
         Muted = "discarded_muted",

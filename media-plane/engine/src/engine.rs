@@ -149,12 +149,11 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// Removes a peer over whose work the engine panicked, and all that is its own.
-    pub fn evict(&mut self, now: Instant, id: PeerId, out: &mut impl Outbox) {
+    pub fn evict(&mut self, _now: Instant, id: PeerId, out: &mut impl Outbox) {
         if matches!(self.work, Work::Datagram(_)) {
             self.counters.discard(Reason::Panic);
         }
         self.work = Work::None;
-        let _ = now;
         if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(id).is_ok() {
             self.counters.peers_evicted += 1;
         }

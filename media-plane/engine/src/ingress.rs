@@ -34,6 +34,8 @@ pub struct Ingress {
     pub twcc: Twcc,
     sources: IndexMap<Ssrc, Source, Seeded>,
     sources_max: usize,
+    /// Added to the sequence numbers of the present keys, which begin anew: whole cycles, so that they go on.
+    cycles_before_keys: u64,
 }
 
 /// One stream of a peer.
@@ -90,21 +92,28 @@ impl Ingress {
             twcc: Twcc::default(),
             sources: IndexMap::with_hasher(seed),
             sources_max,
+            cycles_before_keys: 0,
         }
     }
 
     /// The source of an authenticated packet, with its publication if one has such a stream.
-    pub fn source_of(&mut self, head: &Head, names: Names) -> Result<&mut Source, TooManySources> {
+    pub fn source_of(&mut self, head: &Head, header: &Header<'_>) -> Result<&mut Source, TooManySources> {
         if !self.sources.contains_key(&head.ssrc) && self.sources.len() >= self.sources_max {
             return Err(TooManySources);
         }
         let source = self.sources.entry(head.ssrc).or_insert_with(|| Source::new(head.payload_type));
-        source.names.learn(names);
         source.payload_type = head.payload_type;
         if source.assignment.is_none() {
+            source.names.learn(self.ids.names(header));
             source.assignment = self.signalled.resolve(head.ssrc, &source.names, head.payload_type);
         }
         Ok(source)
+    }
+
+    /// The number of a packet among all that its stream ever had.
+    #[must_use]
+    pub const fn sequence(&self, opened: Seq) -> Seq {
+        Seq(opened.0 + self.cycles_before_keys)
     }
 
     /// A publication is gone: its streams wait for another one that has their names.
@@ -122,8 +131,10 @@ impl Ingress {
         self.sources.shift_remove(&ssrc)
     }
 
-    /// Forgets all streams: the peer has new keys, and counts anew.
+    /// Forgets all streams: the peer has new keys, and SRTP counts anew.
     pub fn restart(&mut self) {
+        let highest = self.sources.values().filter_map(|source| source.seen.highest()).max();
+        self.cycles_before_keys = highest.map_or(self.cycles_before_keys, |highest| (highest.0 | 0xffff) + 1);
         self.sources.clear();
         self.twcc = Twcc::default();
     }

@@ -93,12 +93,6 @@ impl Sent {
         }
     }
 
-    /// The highest sequence number that was sent.
-    #[must_use]
-    pub const fn highest(&self) -> Option<Seq> {
-        self.highest
-    }
-
     const fn index(&self, sequence: Seq) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "less than the capacity")]
         let index = (sequence.0 % self.capacity as u64) as usize;

@@ -110,7 +110,12 @@ impl<C: Cipher> Engine<C> {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Some(source) = peer.ingress.end(ssrc) else { return };
         let Some(assignment) = source.media() else { return };
-        if let Some(publication) = self.publications.get_mut(assignment.publication) {
+        let publication = self.publications.get_mut(assignment.publication);
+        if let Some(publication) = publication
+            && let Some(encoding) = publication.encoding_mut(assignment.layer)
+            && encoding.source == Some(ssrc)
+        {
+            encoding.source = None;
             publication.past = publication.past.plus(source.totals());
         }
     }

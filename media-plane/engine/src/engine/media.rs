@@ -18,11 +18,12 @@ use crate::egress::sent::Copied as Remembered;
 use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
-use crate::ingress::Head;
 use crate::ingress::codec::Picture;
 use crate::ingress::source::Assignment;
+use crate::ingress::{Head, Source};
 use crate::outbox::Outbox;
 use crate::peer::Peer;
+use crate::quality::Totals;
 use crate::room::publication::Publication;
 use crate::room::subscription::Subscription;
 use crate::slots::Slot;
@@ -120,10 +121,10 @@ impl<C: Cipher> Engine<C> {
         }
         let payload = packet.get(head.header_len..).ok_or(Reason::RtpMalformed)?;
         let payload = without_padding(payload, head.padded).map_err(|_| Reason::RtpMalformed)?;
-        let names = ingress.ids.names(&header);
-        let source = ingress.source_of(&head, names).map_err(|_| Reason::TooManySources)?;
+        let source = ingress.source_of(&head, &header).map_err(|_| Reason::TooManySources)?;
         let assignment = source.assignment.ok_or(Reason::UnknownSource);
         let payload_len = payload.len();
+        let sequence = ingress.sequence(sequence);
         peer.timers.reports_at.get_or_insert(now + FIRST_REPORT_AFTER);
         self.feedback_pending(slot);
         Ok(Place { slot, assignment: assignment?, head, sequence, payload_len })
@@ -163,7 +164,8 @@ impl<C: Cipher> Engine<C> {
             let duration = elapsed.map_or(Duration::ZERO, |elapsed| covered(elapsed, codec.clock_rate));
             publication.speaker.observe(now, level.level, duration, &room.audio_levels);
         }
-        self.note_source(now, assignment, &head, out);
+        let first = before.is_none();
+        self.note_source(now, assignment, &head, first, out)?;
         Ok(Arrival {
             publication: assignment.publication,
             layer: assignment.layer,
@@ -180,10 +182,23 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// Tells of an encoding's first packet, and lets a layer that came to life be forwarded.
-    fn note_source(&mut self, now: Instant, assignment: Assignment, head: &Head, out: &mut impl Outbox) {
-        let Some(publication) = self.publications.get_mut(assignment.publication) else { return };
-        let Some(encoding) = publication.encoding_mut(assignment.layer) else { return };
-        let started = encoding.source.replace(head.ssrc) != Some(head.ssrc);
+    ///
+    /// Of two streams of one encoding the one that began last counts.
+    fn note_source(
+        &mut self,
+        now: Instant,
+        assignment: Assignment,
+        head: &Head,
+        first: bool,
+        out: &mut impl Outbox,
+    ) -> Result<(), Reason> {
+        let publication = self.publications.get_mut(assignment.publication).ok_or(Reason::UnknownSource)?;
+        let encoding = publication.encoding_mut(assignment.layer).ok_or(Reason::UnknownSource)?;
+        let started = encoding.source != Some(head.ssrc);
+        if started && !first && encoding.source.is_some() {
+            return Err(Reason::Superseded);
+        }
+        let superseded = encoding.source.replace(head.ssrc).filter(|_| started);
         let alive = publication.packet_came(now, assignment.layer);
         if started {
             out.event(Event::SourceStarted {
@@ -193,9 +208,14 @@ impl<C: Cipher> Engine<C> {
                 payload_type: head.payload_type,
             });
         }
+        if let Some(superseded) = superseded {
+            let source = self.peers.get(publication.peer).and_then(|peer| peer.ingress.source(superseded));
+            publication.past = publication.past.plus(source.map_or_else(Totals::default, Source::totals));
+        }
         if alive || started {
             self.retarget(now, assignment.publication);
         }
+        Ok(())
     }
 
     /// Turns a retransmission into the packet that it repeats. `None` for a probe of nothing but padding.

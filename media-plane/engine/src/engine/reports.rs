@@ -122,6 +122,7 @@ fn receiver_reports<C: Cipher, O: Outbox>(
     timers.reports_at = Some(now + REPORT_INTERVAL);
     let blocks: Vec<ReportBlock> = ingress
         .sources_mut()
+        .filter(|(_, source)| source.assignment.is_some())
         .filter_map(|(ssrc, source)| Some(block(ssrc, source.reception.report(now)?)))
         .collect();
     for blocks in blocks.chunks(BLOCKS_MAX) {

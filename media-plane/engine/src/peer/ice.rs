@@ -30,6 +30,8 @@ pub struct Credentials {
     /// Greater for newer ones.
     generation: u32,
     expires_at: Option<Instant>,
+    /// Not valid any more; kept so that the same list again does not bring them back.
+    expired: bool,
 }
 
 /// An address from which a valid check came.
@@ -87,6 +89,7 @@ impl Ice {
                     remote_ufrag,
                     generation: self.generation,
                     expires_at: None,
+                    expired: false,
                 }
             };
             self.credentials.push(credentials);
@@ -121,30 +124,29 @@ impl Ice {
         Ok(outcome)
     }
 
-    /// Removes credentials whose time is over and hands over their ufrags.
+    /// Ends credentials whose time is over and hands over their ufrags.
     pub fn expire(&mut self, now: Instant, mut forget: impl FnMut(&str)) {
-        self.credentials.retain(|credentials| {
-            let expired = credentials.expires_at.is_some_and(|at| at <= now);
-            if expired {
+        for credentials in self.credentials.iter_mut().filter(|credentials| !credentials.expired) {
+            if credentials.expires_at.is_some_and(|at| at <= now) {
+                credentials.expired = true;
                 forget(&credentials.local.ufrag);
             }
-            !expired
-        });
+        }
     }
 
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.credentials.iter().filter_map(|credentials| credentials.expires_at).min()
+        self.valid().filter_map(|credentials| credentials.expires_at).min()
     }
 
     /// The credentials with this ufrag of ours.
     #[must_use]
     pub fn credentials(&self, ufrag: &str) -> Option<&Credentials> {
-        self.credentials.iter().find(|credentials| credentials.local.ufrag == ufrag)
+        self.valid().find(|credentials| credentials.local.ufrag == ufrag)
     }
 
     pub fn ufrags(&self) -> impl Iterator<Item = &str> {
-        self.credentials.iter().map(|credentials| credentials.local.ufrag.as_str())
+        self.valid().map(|credentials| credentials.local.ufrag.as_str())
     }
 
     pub fn paths(&self) -> impl Iterator<Item = Path> {
@@ -154,6 +156,10 @@ impl Ice {
     #[must_use]
     pub const fn selected(&self) -> Option<Path> {
         self.selected
+    }
+
+    fn valid(&self) -> impl Iterator<Item = &Credentials> {
+        self.credentials.iter().filter(|credentials| !credentials.expired)
     }
 
     /// Drops the oldest path that is neither selected nor recent, if the table is full.
@@ -311,6 +317,7 @@ mod tests {
         let mut forgotten = String::new();
         ice.expire(ms(30_000), |ufrag| forgotten.push_str(ufrag));
         assert_eq!(forgotten, "old");
-        assert!(ice.credentials("new").is_some() && ice.credentials("old").is_none());
+        ice.update(&spec);
+        assert!(ice.credentials("new").is_some() && ice.credentials("old").is_none(), "the same list again");
     }
 }

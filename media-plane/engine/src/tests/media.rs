@@ -1,5 +1,7 @@
 //! Claims about packets of media: who gets them, under which numbers, and what stops them.
 
+extern crate std;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -284,6 +286,59 @@ fn evicted_peer_is_told_and_gone_while_others_go_on() {
     assert_eq!(world.media(&mut subscriber).len(), 1);
 }
 
+/// Panics when a copy goes to peer 2.
+struct Faulty(super::client::Recorder);
+
+impl crate::outbox::Outbox for Faulty {
+    fn lend(&mut self, capacity: usize) -> Option<&mut [u8]> {
+        self.0.lend(capacity)
+    }
+
+    fn send(&mut self, path: &crate::path::Path, len: usize) {
+        assert!(*path != super::client::path(2), "a fault in the engine's work");
+        self.0.send(path, len);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.0.event(event);
+    }
+}
+
+#[test]
+fn panic_is_blamed_on_the_datagrams_sender_and_the_datagram_is_counted() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    let mut datagram = publisher.seal(&Rtp::audio(1));
+    let mut faulty = Faulty(super::client::Recorder::default());
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        world.engine.receive(world.now, publisher.path, &mut datagram, &mut faulty);
+    }));
+    assert!(unwound.is_err());
+    let culprit = world.engine.at_work().unwrap();
+    assert_eq!(culprit, units::handle::PeerId(1));
+    world.engine.evict(world.now, culprit, &mut world.out);
+    assert_eq!(world.engine.at_work(), None);
+    assert_eq!((world.counter("discarded_panic"), world.counter("peers")), (1, 1));
+    world.assert_accounted();
+    let answer = world.check(subscriber.path, &super::specs::credentials(2, 0), true);
+    assert!(answer.is_some() && world.media(&mut subscriber).is_empty(), "the other peer lives on");
+}
+
+#[test]
+fn newest_stream_of_an_encoding_counts() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    world.send(&mut publisher, &Rtp::audio(1));
+    let other = |sequence| Rtp { ssrc: Ssrc(1_001), ..Rtp::audio(sequence) };
+    world.send(&mut publisher, &other(700));
+    world.send(&mut publisher, &Rtp::audio(2));
+    world.send(&mut publisher, &other(701));
+    assert_eq!(world.counter("discarded_superseded"), 1);
+    let received = world.media(&mut subscriber);
+    let order: Vec<u16> = received.iter().map(|packet| packet.sequence - received[0].sequence).collect();
+    assert_eq!(order, [0, 1, 2]);
+    let started = world.events().iter().filter(|event| matches!(event, Event::SourceStarted { .. })).count();
+    assert_eq!(started, 2);
+}
+
 #[test]
 fn streams_go_on_under_new_keys_of_the_subscriber() {
     let (mut world, mut publisher, mut subscriber) = call();
@@ -301,6 +356,22 @@ fn streams_go_on_under_new_keys_of_the_subscriber() {
     let datagram = publisher.seal_at(&Rtp::audio(4_464), Seq(70_000));
     world.receive(publisher.path, datagram);
     assert_eq!(world.media(&mut subscriber).len(), 1);
+}
+
+#[test]
+fn streams_go_on_under_new_keys_of_the_publisher() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    for index in [1, 20_000, 40_000, 60_000, 80_000] {
+        let datagram = publisher.seal_at(&Rtp::audio(Seq(index).low().0), Seq(index));
+        world.receive(publisher.path, datagram);
+    }
+    assert_eq!(world.media(&mut subscriber).len(), 5);
+    let keys = |we_are_client| super::client::keys(we_are_client, 1);
+    world.must(Command::Keys { peer: units::handle::PeerId(1), keys: keys(false).into() });
+    publisher.outbound = srtp::outbound::Outbound::new(&keys(true));
+    world.send(&mut publisher, &Rtp::audio(14_465));
+    assert_eq!(world.media(&mut subscriber).len(), 1);
+    world.assert_accounted();
 }
 
 #[test]
