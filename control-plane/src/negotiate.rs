@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod fuzz;
 pub mod outcome;
 pub mod session;
 pub mod setup;
@@ -14,6 +15,8 @@ pub mod track;
 mod answer;
 mod describe;
 mod extension;
+#[cfg(test)]
+mod fixture;
 mod matching;
 mod offer;
 mod payload;

@@ -403,3 +403,6 @@ pub(super) fn message_size(described: &MediaSection) -> u32 {
         Some(size) => u32::try_from(size).unwrap_or(u32::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ fn to_proto(extensions: &[(u8, Meaning)]) -> Vec<proto::HeaderExtension> {
         .map(|(id, meaning)| proto::HeaderExtension { id: (*id).into(), kind: meaning.to_proto().into() })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,6 @@ fn is_taken(track: &AnnouncedTrack, sections: &[Section]) -> bool {
 fn received(track: &AnnouncedTrack, cid: Option<&AnnouncedCid>) -> Received {
     Received { track_sid: Some(track.sid.clone()), cid: cid.map(|cid| cid.cid.clone()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,3 +269,6 @@ const TABLE: [Entry; 15] = [
     Entry::new(Codec::Av1, 35, ""),
     Entry::new(Codec::H265, 116, ""),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,6 @@ fn repair_of(offered: &MediaSection, ssrc: u32) -> u32 {
 fn encoding(layer: u32, rid: &str, ssrc: u32, rtx_ssrc: u32) -> proto::Encoding {
     proto::Encoding { rid: rid.to_owned(), ssrc, rtx_ssrc, layer }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,6 @@ pub(super) fn describe_sources(section: &mut MediaSection, send: &SendTrack, rtx
     }
     section.msids.push(Msid { stream, track: send.track_sid.clone() });
 }
+
+#[cfg(test)]
+mod tests;

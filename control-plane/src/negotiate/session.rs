@@ -204,3 +204,6 @@ fn description_id(ufrag: &str) -> u64 {
     });
     hash >> 1
 }
+
+#[cfg(test)]
+mod properties;
