@@ -74,4 +74,4 @@ async fn token(State(site): State<Site>, RawQuery(query): RawQuery) -> Response 
 
 const TOKEN_LIFE: Duration = Duration::from_secs(6 * 3600);
 const SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    connect-src *; media-src 'self' blob: mediastream:; worker-src 'self' blob:; frame-ancestors 'none'";
+    img-src 'self' data:; connect-src *; media-src 'self' blob: mediastream:; worker-src 'self' blob:; frame-ancestors 'none'";

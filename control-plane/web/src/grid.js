@@ -8,6 +8,7 @@ export class Grid {
   constructor(root) {
     this.root = root;
     this.tiles = new Map();
+    new ResizeObserver(() => this.arrange()).observe(root);
   }
 
   show(participants, local) {
@@ -27,6 +28,24 @@ export class Grid {
       }
       tile.show(participant);
     }
+    this.arrange();
+  }
+
+  // The number of columns that makes the tiles largest.
+  arrange() {
+    const count = this.tiles.size;
+    const style = getComputedStyle(this.root);
+    const gap = parseFloat(style.columnGap) || 0;
+    const width = this.root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const height = this.root.clientHeight;
+    let best = 0;
+    for (let columns = 1; columns <= count; columns++) {
+      const rows = Math.ceil(count / columns);
+      const byWidth = (width - gap * (columns - 1)) / columns;
+      const byHeight = ((height - gap * (rows - 1)) / rows) * (16 / 9);
+      best = Math.max(best, Math.min(byWidth, byHeight));
+    }
+    this.root.style.setProperty('--tile-width', `${Math.max(Math.floor(best), 160)}px`);
   }
 
   clear() {
