@@ -48,3 +48,5 @@ pub mod turn;
 pub mod updating;
 pub mod welcome;
 
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::room::effect::{ConnectionId, Say};
 use crate::room::info;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Stage};
-use crate::room::state::Departed;
+use crate::room::state::{Departed, RoomTimers};
 use crate::room::turn::Turn;
 use crate::room::{speaking, subscribing, updating};
 
@@ -48,15 +48,21 @@ pub fn dismiss(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReas
 
 /// Asks the client to resume: its transport failed, but the participant stays.
 pub fn ask_to_resume(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReason) {
-    let Some(participant) = turn.participant_mut(who) else { return };
-    let Some(connection) = participant.disconnect() else { return };
-    let leave = request(participant.profile.client.protocol, reason, Action::Resume);
+    let Some(participant) = turn.participant(who) else { return };
+    let protocol = participant.profile.client.protocol;
     // Clients before protocol 13 resume by themselves when the connection closes.
-    if participant.profile.client.protocol > LEAVE_WITHOUT_ACTION_MAX {
-        turn.send_on(connection, signal_response::Message::Leave(leave));
+    if protocol > LEAVE_WITHOUT_ACTION_MAX {
+        turn.send(who, signal_response::Message::Leave(request(protocol, reason, Action::Resume)));
     }
-    turn.room.connections.remove(&connection);
-    turn.say(Say::Close { connection });
+    hang_up(turn, who);
+}
+
+/// Closes the WebSocket; the participant stays.
+pub fn hang_up(turn: &mut Turn<'_>, who: &ParticipantSid) {
+    if let Some(connection) = turn.participant_mut(who).and_then(Participant::disconnect) {
+        turn.room.connections.remove(&connection);
+        turn.say(Say::Close { connection });
+    }
 }
 
 /// `leave` in the words that a client of this protocol version understands.
@@ -113,6 +119,7 @@ pub fn end(turn: &mut Turn<'_>) {
     if turn.room.written {
         turn.delete_room();
     }
+    turn.room.timers = RoomTimers::default();
     turn.room.closed = true;
 }
 
@@ -127,12 +134,10 @@ fn dismiss_all(turn: &mut Turn<'_>, reason: DisconnectReason, action: Action) {
     let everybody: Vec<ParticipantSid> = turn.room.participants.keys().cloned().collect();
     // First the word to all of them, so that nobody hears of the others' departure before its own.
     for who in &everybody {
-        let Some(participant) = turn.participant_mut(who) else { continue };
-        let protocol = participant.profile.client.protocol;
-        let Some(connection) = participant.disconnect() else { continue };
-        turn.send_on(connection, signal_response::Message::Leave(request(protocol, reason, action)));
-        turn.room.connections.remove(&connection);
-        turn.say(Say::Close { connection });
+        let Some(participant) = turn.participant(who) else { continue };
+        let leave = request(participant.profile.client.protocol, reason, action);
+        turn.send(who, signal_response::Message::Leave(leave));
+        hang_up(turn, who);
     }
     for who in &everybody {
         remove(turn, who, reason);

@@ -24,7 +24,7 @@ pub fn measured(turn: &mut Turn<'_>, quality: &proto::Quality) {
         let score = match (track.record.info.muted || !track.record.live, stream.packets) {
             // A muted track is as good as can be.
             (true, _) => SCORE_MAX,
-            (false, 0) => SCORE_DRY,
+            (false, 0) => SCORE_MIN,
             (false, _) => score(stream, track.kind()),
         };
         lower(&mut worst, &track.record.publisher, score);
@@ -77,7 +77,7 @@ fn info(participant: &Participant) -> ConnectionQualityInfo {
     }
 }
 
-/// 0 to 100, from one stream's loss, round trip and jitter.
+/// 30 to 100, from one stream's loss, round trip and jitter.
 fn score(stream: &proto::StreamQuality, kind: Kind) -> f32 {
     let total = stream.packets.saturating_add(stream.packets_lost);
     let loss_percent = if total == 0 { 0.0 } else { 100.0 * ratio(stream.packets_lost, total) };
@@ -88,8 +88,9 @@ fn score(stream: &proto::StreamQuality, kind: Kind) -> f32 {
     };
     let one_way_ms = (f64::from(stream.rtt_us) / 2.0 + f64::from(stream.jitter_us)) / 1_000.0;
     let delay = if one_way_ms < 160.0 { one_way_ms / 40.0 } else { (one_way_ms - 120.0) / 10.0 };
-    let score = (f64::from(SCORE_MAX) - delay - loss_percent * weight).clamp(0.0, f64::from(SCORE_MAX));
-    #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+    let score = f64::from(SCORE_MAX) - delay - loss_percent * weight;
+    let score = score.clamp(f64::from(SCORE_MIN), f64::from(SCORE_MAX));
+    #[expect(clippy::cast_possible_truncation, reason = "30 to 100")]
     let score = score as f32;
     score
 }
@@ -129,8 +130,9 @@ fn mean_opinion_score(score: f32) -> f32 {
     }
 }
 
-/// Nothing came from a track that should send.
-const SCORE_DRY: f32 = 30.0;
+/// As bad as a stream can be; below it there is only a connection that is lost. Also where nothing came from a track
+/// that should send.
+const SCORE_MIN: f32 = 30.0;
 
 #[cfg(test)]
 mod tests {
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn score_falls_with_loss_and_delay() {
-        use ConnectionQuality::{Excellent, Good, Lost, Poor};
+        use ConnectionQuality::{Excellent, Good, Poor};
         for (name, kind, packets, lost, rtt_ms, jitter_ms, expected) in [
             ("perfect", Kind::Audio, 250, 0, 1, 0, Excellent),
             ("200 ms round trip", Kind::Audio, 250, 0, 200, 5, Excellent),
@@ -153,7 +155,7 @@ mod tests {
             ("video, 1 % loss", Kind::Video, 990, 10, 20, 5, Excellent),
             ("video, 4 % loss", Kind::Video, 960, 40, 20, 5, Good),
             ("video, 7 % loss", Kind::Video, 930, 70, 20, 5, Poor),
-            ("video, half lost", Kind::Video, 500, 500, 20, 5, Lost),
+            ("video, half lost", Kind::Video, 500, 500, 20, 5, Poor),
             ("nothing at all", Kind::Video, 0, 0, 0, 0, Excellent),
         ] {
             let stream = StreamQuality {
@@ -177,8 +179,8 @@ mod tests {
 
     #[test]
     fn score_falls_fast_and_rises_slowly() {
-        assert_eq!(smoothed(100.0, 0.0), 20.0);
-        assert_eq!(smoothed(0.0, 100.0), 40.0);
+        assert_eq!(smoothed(100.0, 30.0), 44.0);
+        assert_eq!(smoothed(30.0, 100.0), 58.0);
         assert_eq!(smoothed(99.9, 100.0), 100.0, "it arrives");
     }
 }

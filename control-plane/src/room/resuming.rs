@@ -27,7 +27,7 @@ pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
     let sabotage = swap(turn, who, connection, arrival);
     if sabotage == Some(Sabotage::BeforeMessages) {
         turn.say(Say::Joined { connection, participant: who.clone() });
-        return turn.say(Say::Close { connection });
+        return leaving::hang_up(turn, who);
     }
     tell_what_was_missed(turn, who, last_message_sequence);
     for request in &arrival.add_track_requests {
@@ -42,7 +42,7 @@ pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
     }
     turn.say(Say::Joined { connection, participant: who.clone() });
     if sabotage == Some(Sabotage::AfterMessages) {
-        turn.say(Say::Close { connection });
+        leaving::hang_up(turn, who);
     }
 }
 
