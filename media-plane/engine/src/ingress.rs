@@ -34,8 +34,8 @@ pub struct Ingress {
     pub twcc: Twcc,
     sources: IndexMap<Ssrc, Source, Seeded>,
     sources_max: usize,
-    /// Added to the sequence numbers of the present keys, which begin anew: whole cycles, so that they go on.
-    cycles_before_keys: u64,
+    /// How often there were other keys.
+    generation: u32,
 }
 
 /// One stream of a peer.
@@ -92,7 +92,7 @@ impl Ingress {
             twcc: Twcc::default(),
             sources: IndexMap::with_hasher(seed),
             sources_max,
-            cycles_before_keys: 0,
+            generation: 0,
         }
     }
 
@@ -110,10 +110,10 @@ impl Ingress {
         Ok(source)
     }
 
-    /// The number of a packet among all that its stream ever had.
+    /// A stream as forwarding tells it from others: under other keys its numbers begin anew, so that it is another one.
     #[must_use]
-    pub const fn sequence(&self, opened: Seq) -> Seq {
-        Seq(opened.0 + self.cycles_before_keys)
+    pub const fn identity(&self, ssrc: Ssrc) -> Ssrc {
+        Ssrc(ssrc.0 ^ self.generation.reverse_bits())
     }
 
     /// A publication is gone: its streams wait for another one that has their names.
@@ -133,8 +133,7 @@ impl Ingress {
 
     /// Forgets all streams: the peer has new keys, and SRTP counts anew.
     pub fn restart(&mut self) {
-        let highest = self.sources.values().filter_map(|source| source.seen.highest()).max();
-        self.cycles_before_keys = highest.map_or(self.cycles_before_keys, |highest| (highest.0 | 0xffff) + 1);
+        self.generation = self.generation.wrapping_add(1);
         self.sources.clear();
         self.twcc = Twcc::default();
     }

@@ -12,7 +12,7 @@ use units::time::Instant;
 use wire::rtp::{Header, without_padding};
 use wire::rtx;
 
-use crate::command::{MediaKind, PayloadCodec};
+use crate::command::{ExtensionKind, MediaKind, PayloadCodec, UplinkFeedback};
 use crate::discard::{CopyReason, Reason};
 use crate::egress::sent::Copied as Remembered;
 use crate::egress::{Copied, Plain, header, send_copy};
@@ -33,6 +33,8 @@ use crate::slots::Slot;
 struct Arrival<'a> {
     publication: Slot<PublicationId>,
     layer: u8,
+    ssrc: Ssrc,
+    /// The stream's identity.
     source: Ssrc,
     sequence: Seq,
     out_of_order: bool,
@@ -124,7 +126,6 @@ impl<C: Cipher> Engine<C> {
         let source = ingress.source_of(&head, &header).map_err(|_| Reason::TooManySources)?;
         let assignment = source.assignment.ok_or(Reason::UnknownSource);
         let payload_len = payload.len();
-        let sequence = ingress.sequence(sequence);
         peer.timers.reports_at.get_or_insert(now + FIRST_REPORT_AFTER);
         self.feedback_pending(slot);
         Ok(Place { slot, assignment: assignment?, head, sequence, payload_len })
@@ -142,6 +143,7 @@ impl<C: Cipher> Engine<C> {
         let publication = self.publications.get_mut(assignment.publication).ok_or(Reason::UnknownSource)?;
         let codec = publication.codec(head.payload_type).ok_or(Reason::UnknownPayloadType)?;
         let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
+        let identity = peer.ingress.identity(head.ssrc);
         let source = peer.ingress.source_mut(head.ssrc).ok_or(Reason::UnknownSource)?;
         let before = source.seen.highest();
         if !source.seen.insert(sequence) {
@@ -169,7 +171,8 @@ impl<C: Cipher> Engine<C> {
         Ok(Arrival {
             publication: assignment.publication,
             layer: assignment.layer,
-            source: head.ssrc,
+            ssrc: head.ssrc,
+            source: identity,
             sequence,
             out_of_order: before.is_some_and(|before| sequence < before),
             timestamp: head.timestamp,
@@ -235,6 +238,7 @@ impl<C: Cipher> Engine<C> {
         let codec = publication.codec_of_rtx(head.payload_type).ok_or(Reason::UnknownPayloadType)?;
         let ssrc = publication.encoding(assignment.layer).and_then(|encoding| encoding.source);
         let ssrc = ssrc.ok_or(Reason::RtxUnusable)?;
+        let identity = peer.ingress.identity(ssrc);
         let source = peer.ingress.source_mut(ssrc).ok_or(Reason::RtxUnusable)?;
         let original = source.extend(original).ok_or(Reason::RtxUnusable)?;
         let before = source.seen.highest();
@@ -251,7 +255,8 @@ impl<C: Cipher> Engine<C> {
             Arrival {
                 publication: assignment.publication,
                 layer: assignment.layer,
-                source: ssrc,
+                ssrc,
+                source: identity,
                 sequence: original,
                 out_of_order: before.is_some_and(|before| original < before),
                 timestamp: head.timestamp,
@@ -298,7 +303,7 @@ impl<C: Cipher> Engine<C> {
     fn facts(&self, slot: Slot<PeerId>, arrival: &Arrival<'_>) -> Facts {
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let picture = Picture::read(arrival.codec.codec, payload);
-        let source = self.peers.get(slot).and_then(|peer| peer.ingress.source(arrival.source));
+        let source = self.peers.get(slot).and_then(|peer| peer.ingress.source(arrival.ssrc));
         let report = source.and_then(|source| source.reception.last_sender_report());
         Facts {
             source: arrival.source,
@@ -364,7 +369,8 @@ impl<C: Cipher> Engine<C> {
 
     /// Transport feedback has something to tell.
     fn feedback_pending(&mut self, slot: Slot<PeerId>) {
-        let next = self.peers.get(slot).and_then(|peer| peer.ingress.twcc.next_at());
+        let peer = self.peers.get(slot).filter(|peer| peer.uplink.feedback == UplinkFeedback::TransportCc);
+        let next = peer.and_then(|peer| peer.ingress.twcc.next_at());
         if let Some(at) = next {
             self.peer_timers.bring_forward(slot, at);
         }
@@ -445,7 +451,7 @@ impl Copying<'_> {
 }
 
 /// Which extension elements of a publication are passed on. Frame numbers only if nothing changes their order.
-pub(super) const fn passed(publication: &Publication) -> &'static [crate::command::ExtensionKind] {
+pub(super) const fn passed(publication: &Publication) -> &'static [ExtensionKind] {
     match publication.spec.kind {
         MediaKind::Audio => header::AUDIO,
         MediaKind::Video if publication.encodings.len() == 1 => header::VIDEO_WHOLE,
