@@ -225,6 +225,7 @@ fn pass_vp8(
     };
     match munger.plan(descriptor, facts.marker, place.order)? {
         Plan::Late(patch) => Ok(patch),
+        Plan::LateEmpty => Ok(Some(Patch::empty(facts.payload_len))),
         Plan::Forward(patch, step) => {
             munger.commit(&step);
             Ok(patch)

@@ -88,7 +88,7 @@ impl Numbers {
         let mut bytes = [0; PATCH_LEN_MAX];
         let len = outgoing.write(&mut bytes).ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "at most DESCRIPTOR_LEN_MAX")]
-        let patch = Patch { replaces: packet.len as u8, bytes, len: len as u8 };
+        let patch = Patch { replaces: packet.len as u16, bytes, len: len as u8 };
         Some(patch)
     }
 }

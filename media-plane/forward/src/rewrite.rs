@@ -15,13 +15,21 @@ pub struct Rewrite {
 /// A new codec header in the place of the first bytes of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// How many leading bytes of the payload go.
-    pub replaces: u8,
+    /// How many leading bytes of the payload go; all of them, where only the sequence number has to be sent.
+    pub replaces: u16,
     pub bytes: [u8; PATCH_LEN_MAX],
     pub len: u8,
 }
 
 impl Patch {
+    /// Nothing in the place of the whole payload.
+    #[must_use]
+    pub fn empty(payload_len: usize) -> Self {
+        // A payload fits a datagram.
+        let replaces = u16::try_from(payload_len).unwrap_or(u16::MAX);
+        Self { replaces, bytes: [0; PATCH_LEN_MAX], len: 0 }
+    }
+
     /// What comes in their place.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -3,7 +3,7 @@
 use wire::vp8::Descriptor;
 
 /// The highest temporal layer that passes now, and the one that is wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layers {
     passing: u8,
     wanted: u8,

@@ -1,9 +1,13 @@
 //! VP8: whole pictures pass or not, and the ones that pass are numbered anew (RFC 7741).
 //!
 //! After a gap it is not known which picture the missing packets belong to, so:
-//! - the packet behind a gap is forwarded even if its layer could be dropped, and with it the rest of its picture;
 //! - every picture from the one before the gap through the one behind it, both included, is noted as missing
-//!   packets, with the lag that holds now; late packets go by that note only, and otherwise are not sent.
+//!   packets, with the lag that holds now; late packets go by that note only, and otherwise are not sent;
+//! - the packet behind a gap is forwarded even if its layer could be dropped, and with it the rest of its picture.
+//!   Upstream does so for every picture. One that refers to others of its layer, which were dropped, would be shown
+//!   wrongly: the closed-up numbers tell the receiver that it has all it takes. So only a picture that refers to
+//!   nothing but the base layer (Y) is exempt; another one is dropped, and what of it comes late goes out empty, to
+//!   fill its hole among the sequence numbers.
 //!
 //! The fate of a picture is decided by its first packet that comes in order. Only the newest picture's fate is ever
 //! asked for, since an id that falls back in order starts a new numbering; so it is one value here, and not a cache.
@@ -23,10 +27,21 @@ pub struct Munger {
     numbers: Numbers,
     layers: Layers,
     newest: Fate,
-    /// The lags of pictures of which packets may still come late.
-    missing: Recent<i64, MISSING_MAX>,
+    /// Pictures of which packets may still come late.
+    missing: Recent<Late, MISSING_MAX>,
     /// A gap that ended in a packet of nothing but padding: it lies before the next payload just as well.
     gap_is_pending: bool,
+}
+
+/// What becomes of a picture's late packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    /// The picture is forwarded with this lag.
+    Forwarded(i64),
+    /// Nothing of the picture came in order; it has this lag, and these layers passed then.
+    Unseen(i64, Layers),
+    /// The picture was dropped.
+    Empty,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +53,8 @@ enum Fate {
 }
 
 impl Fate {
-    fn of_new(is_above: bool, is_after_gap: bool) -> Self {
-        match (is_above, is_after_gap) {
+    fn of_new(is_above: bool, may_be_exempt: bool) -> Self {
+        match (is_above, may_be_exempt) {
             (false, _) => Self::Forwarded,
             (true, true) => Self::Exempt,
             (true, false) => Self::Dropped,
@@ -52,6 +67,8 @@ impl Fate {
 pub enum Plan {
     /// Out of order: forwarded, and nothing is learnt from it.
     Late(Option<Patch>),
+    /// Out of order, and nothing of its payload is to be seen.
+    LateEmpty,
     Forward(Option<Patch>, Step),
     /// Its sequence number is closed up.
     Drop(Step),
@@ -66,8 +83,15 @@ pub struct Step {
     layers: Layers,
     newest: Fate,
     forget_missing: bool,
-    /// The first and last picture of a gap.
-    missing: Option<(i64, i64)>,
+    gap: Option<Gap>,
+}
+
+/// Pictures that may miss packets: those at both ends, and the run between them.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    before: Option<(i64, Late)>,
+    between: (i64, i64, Late),
+    behind: (i64, Late),
 }
 
 impl Munger {
@@ -103,8 +127,14 @@ impl Munger {
         if step.forget_missing {
             self.missing.clear();
         }
-        if let Some((first, last)) = step.missing {
-            self.missing.insert_run(first, last, step.numbers.lag());
+        if let Some(gap) = step.gap {
+            if let Some((picture, late)) = gap.before {
+                self.missing.insert(picture, late);
+            }
+            let (first, last, late) = gap.between;
+            self.missing.insert_run(first, last, late);
+            let (picture, late) = gap.behind;
+            self.missing.insert(picture, late);
         }
         self.numbers = step.numbers;
         self.layers = step.layers;
@@ -116,21 +146,29 @@ impl Munger {
     /// If the packet is late and not of a picture that is known to miss packets. No state has changed.
     pub fn plan(&self, packet: &Descriptor, marker: bool, order: Order) -> Result<Plan, Reason> {
         match order {
-            Order::Late => self.plan_late(packet).map(Plan::Late),
+            Order::Late => self.plan_late(packet),
             Order::Contiguous => Ok(self.plan_in_order(packet, marker, self.gap_is_pending)),
             Order::Gap => Ok(self.plan_in_order(packet, marker, true)),
         }
     }
 
-    fn plan_late(&self, packet: &Descriptor) -> Result<Option<Patch>, Reason> {
+    fn plan_late(&self, packet: &Descriptor) -> Result<Plan, Reason> {
         if packet.picture_id.is_none() {
             // No id, no hole among ids: the layer alone decides.
             let passes = self.layers.pass(packet);
-            return if passes { Ok(self.numbers.patch(packet, None, 0)) } else { Err(Reason::Temporal) };
+            return if passes {
+                Ok(Plan::Late(self.numbers.patch(packet, None, 0)))
+            } else {
+                Err(Reason::Temporal)
+            };
         }
-        let read = self.numbers.read(packet).ok_or(Reason::UnknownPicture)?;
-        let lag = self.missing.of(read.picture).ok_or(Reason::UnknownPicture)?;
-        Ok(self.numbers.patch(packet, Some(read.picture), lag))
+        let picture = self.numbers.read(packet).ok_or(Reason::UnknownPicture)?.picture;
+        let lag = match self.missing.of(picture).ok_or(Reason::UnknownPicture)? {
+            Late::Forwarded(lag) => lag,
+            Late::Unseen(lag, layers) if layers.pass(packet) || is_synced(packet) => lag,
+            Late::Unseen(..) | Late::Empty => return Ok(Plan::LateEmpty),
+        };
+        Ok(Plan::Late(self.numbers.patch(packet, Some(picture), lag)))
     }
 
     fn plan_in_order(&self, packet: &Descriptor, marker: bool, is_after_gap: bool) -> Plan {
@@ -146,34 +184,40 @@ impl Munger {
         let layers = self.layers.at(packet);
         let is_above = !layers.pass(packet);
         let fate = match self.newest {
-            _ if is_first || picture.is_none() => Fate::of_new(is_above, is_after_gap && picture.is_some()),
+            _ if is_first || picture.is_none() => {
+                Fate::of_new(is_above, is_after_gap && picture.is_some() && is_synced(packet))
+            }
             Fate::Forwarded if is_above && is_after_gap => Fate::Exempt,
             decided => decided,
         };
         let drops = fate == Fate::Dropped || fate == Fate::Forwarded && is_above;
+        let gap_is_inside = is_after_gap && picture.is_some() && !is_first && drops;
 
-        let mut step = Step {
-            numbers,
-            layers: layers.after(marker),
-            newest: fate,
-            forget_missing: restarts,
-            missing: None,
+        let mut step =
+            Step { numbers, layers: layers.after(marker), newest: fate, forget_missing: restarts, gap: None };
+        if let (true, false, Some(picture), Some(highest)) = (is_after_gap, gap_is_inside, picture, highest) {
+            step.gap = Some(self.gap(&numbers, highest, picture, fate, restarts));
+        }
+        if !drops {
+            step.numbers.send(packet, read);
+            return Plan::Forward(numbers.patch(packet, picture, numbers.lag()), step);
+        }
+        step.numbers.skip(read, is_first);
+        if gap_is_inside { Plan::DropWithGap(step) } else { Plan::Drop(step) }
+    }
+
+    /// What is to be noted of a gap between the newest picture and one behind it.
+    fn gap(&self, numbers: &Numbers, highest: i64, picture: i64, fate: Fate, restarts: bool) -> Gap {
+        let late = |fate| match fate {
+            Fate::Forwarded | Fate::Exempt => Late::Forwarded(numbers.lag()),
+            Fate::Dropped => Late::Empty,
         };
-        if drops {
-            step.numbers.skip(read, is_first);
-            let gap_is_inside = is_after_gap && picture.is_some() && !is_first;
-            return if gap_is_inside { Plan::DropWithGap(step) } else { Plan::Drop(step) };
+        Gap {
+            // What lay before a new numbering has none of its ids.
+            before: (!restarts && picture != highest).then(|| (highest, late(self.newest))),
+            between: (highest + 1, picture - 1, Late::Unseen(numbers.lag(), self.layers)),
+            behind: (picture, late(fate)),
         }
-        if let (true, Some(picture), Some(highest)) = (is_after_gap, picture, highest) {
-            let first = match self.newest {
-                _ if restarts => picture,
-                Fate::Forwarded | Fate::Exempt => highest,
-                Fate::Dropped => highest + 1,
-            };
-            step.missing = Some((first, picture));
-        }
-        step.numbers.send(packet, read);
-        Plan::Forward(numbers.patch(packet, picture, numbers.lag()), step)
     }
 
     /// Whether the packet, which is in order, begins a new numbering: ids have fallen back, or there were none.
@@ -186,6 +230,11 @@ impl Munger {
             (Some(_), None) => false,
         }
     }
+}
+
+/// The picture refers to nothing above the base layer.
+fn is_synced(packet: &Descriptor) -> bool {
+    packet.temporal.is_none_or(|temporal| temporal.sync)
 }
 
 /// As upstream: at 30 pictures a second, those of the last 1.7 s.
@@ -229,6 +278,7 @@ mod tests {
         };
         Ok(match munger.plan(packet, false, order)? {
             Plan::Late(patch) => read(patch),
+            Plan::LateEmpty => None,
             Plan::Forward(patch, step) => {
                 munger.commit(&step);
                 read(patch)
@@ -282,7 +332,8 @@ mod tests {
             assert_eq!(picture(pass(&mut munger, &packet(id, 1), order)), expected, "{name}");
         }
         let noted = [13_466, 13_467, 13_468, 13_469, 13_470].map(|id| munger.missing.of(id));
-        assert_eq!(noted, [None, Some(0), Some(0), Some(0), None]);
+        let forwarded = Some(Late::Forwarded(0));
+        assert_eq!(noted, [None, forwarded, Some(Late::Unseen(0, munger.layers)), forwarded, None]);
         let late = packet(13_468, 1);
         assert_eq!(pass(&mut munger, &late, Order::Late), Ok(Some(late)), "the header keeps its length");
     }
@@ -299,14 +350,7 @@ mod tests {
             ("base layer takes its id", 13_468, 0, Order::Contiguous, Ok(Some(13_467)), 1),
             ("next dropped one", 13_469, 2, Order::Contiguous, Ok(None), 2),
             ("base layer behind a gap", 13_471, 0, Order::Gap, Ok(Some(13_469)), 2),
-            (
-                "late, of the dropped picture before the gap",
-                13_469,
-                2,
-                Order::Late,
-                Err(Reason::UnknownPicture),
-                2,
-            ),
+            ("late, of the dropped picture before the gap: empty", 13_469, 2, Order::Late, Ok(None), 2),
             ("late, in the gap, though above", 13_470, 1, Order::Late, Ok(Some(13_468)), 2),
         ] {
             assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
@@ -328,7 +372,43 @@ mod tests {
         ] {
             assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
         }
-        assert_eq!(munger.missing.of(13_467), Some(0));
+        assert_eq!(munger.missing.of(13_467), Some(Late::Forwarded(0)));
+    }
+
+    #[test]
+    fn picture_that_needs_a_dropped_one_is_never_sent() {
+        let unsynced = |id, temporal| {
+            let packet = packet(id, temporal);
+            Descriptor { temporal: Some(Temporal { id: temporal, sync: false }), ..packet }
+        };
+        let mut munger = started(&packet(100, 0), 1);
+        for (name, packet, order, expected) in [
+            ("first", packet(100, 0), Order::Contiguous, Ok(Some(100))),
+            ("above, behind a gap", unsynced(103, 2), Order::Gap, Ok(None)),
+            ("its next packet", unsynced(103, 2), Order::Contiguous, Ok(None)),
+            ("next picture takes its id", packet(104, 0), Order::Contiguous, Ok(Some(103))),
+            ("late, of the dropped one: empty", unsynced(103, 2), Order::Late, Ok(None)),
+            ("late, in the gap, above: empty", unsynced(101, 2), Order::Late, Ok(None)),
+            ("late, in the gap, of a layer that passed", unsynced(102, 1), Order::Late, Ok(Some(102))),
+            ("late, before the gap", unsynced(100, 0), Order::Late, Ok(Some(100))),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet, order)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn late_picture_goes_by_the_layers_of_its_time() {
+        let unsynced = Descriptor { temporal: Some(Temporal { id: 1, sync: false }), ..packet(101, 1) };
+        for (name, before, now, expected) in [
+            ("layer was added since, without this one", 0, 1, Ok(None)),
+            ("layer was taken away since", 1, 0, Ok(Some(101))),
+        ] {
+            let mut munger = started(&packet(100, 0), before);
+            pass(&mut munger, &packet(100, 0), Order::Contiguous).unwrap();
+            munger.want_temporal(now);
+            pass(&mut munger, &packet(102, 1), Order::Gap).unwrap();
+            assert_eq!(picture(pass(&mut munger, &unsynced, Order::Late)), expected, "{name}");
+        }
     }
 
     #[test]
@@ -423,7 +503,7 @@ mod tests {
                     munger.commit(&step);
                     false
                 }
-                Plan::DropWithGap(_) => panic!("{name}: nobody knows what the gap holds"),
+                Plan::LateEmpty | Plan::DropWithGap(_) => panic!("{name}: nobody knows what the gap holds"),
             });
             assert_eq!(passed, passes, "{name}");
         }

@@ -33,12 +33,20 @@ pub(crate) struct Model {
     lag: i64,
     sent: Option<i64>,
     highest: i64,
-    missing: Vec<(i64, i64)>,
+    missing: Vec<(i64, Noted)>,
     dropped: Vec<i64>,
     exempt: Vec<i64>,
     gap_is_pending: bool,
     tl0: Index,
     key: Index,
+}
+
+/// What is known of a picture of which packets may come late.
+#[derive(Clone, Copy)]
+enum Noted {
+    Forwarded { lag: i64 },
+    Unseen { lag: i64, temporal: u8 },
+    Dropped,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -111,11 +119,16 @@ impl Model {
         let picture = if packet.is_padding() {
             None
         } else {
-            let &(_, lag) = self.missing.iter().find(|(picture, _)| *picture == packet.picture)?;
-            Some(self.picture(packet, lag))
+            let &(_, noted) = self.missing.iter().find(|(picture, _)| *picture == packet.picture)?;
+            match noted {
+                Noted::Forwarded { lag } => Some(self.picture(packet, lag)),
+                Noted::Unseen { lag, temporal } if packet.temporal <= temporal || is_synced(packet) => {
+                    Some(self.picture(packet, lag))
+                }
+                Noted::Unseen { .. } | Noted::Dropped => None,
+            }
         };
-        self.came.insert(packet.facts.sequence.0);
-        Some(Numbers { sequence: self.outgoing(packet.facts.sequence.0), picture })
+        Some(self.send(packet, picture))
     }
 
     fn forward_in_order(&mut self, packet: &Packet) -> Option<Numbers> {
@@ -133,6 +146,7 @@ impl Model {
         }
 
         let is_gap = std::mem::take(&mut self.gap_is_pending) || is_gap;
+        let temporal_before = self.temporal;
         self.raise_temporal(packet);
         let is_above = packet.temporal > self.temporal;
         if packet.facts.marker {
@@ -144,10 +158,23 @@ impl Model {
                 self.closed.extend(closes_from..=sequence);
                 return None;
             }
+            let is_dropped = is_above && !is_synced(packet) && packet.picture != highest;
             for picture in highest..=packet.picture {
-                if !self.dropped.contains(&picture) {
-                    self.note_missing(picture);
-                }
+                let lag = self.lag;
+                let noted = if self.dropped.contains(&picture) || is_dropped && picture == packet.picture {
+                    Noted::Dropped
+                } else if picture == highest || picture == packet.picture {
+                    Noted::Forwarded { lag }
+                } else {
+                    Noted::Unseen { lag, temporal: temporal_before }
+                };
+                self.note_missing(picture, noted);
+            }
+            if is_dropped {
+                push(&mut self.dropped, packet.picture);
+                self.lag += 1;
+                self.closed.insert(sequence);
+                return None;
             }
             if is_above {
                 push(&mut self.exempt, packet.picture);
@@ -169,7 +196,7 @@ impl Model {
     fn send(&mut self, packet: &Packet, picture: Option<(u16, u8, u8)>) -> Numbers {
         let sequence = self.outgoing(packet.facts.sequence.0);
         self.came.insert(packet.facts.sequence.0);
-        self.outgoing_next = Some(sequence + 1);
+        self.outgoing_next = self.outgoing_next.max(Some(sequence + 1));
         Numbers { sequence, picture }
     }
 
@@ -183,10 +210,10 @@ impl Model {
         }
     }
 
-    fn note_missing(&mut self, picture: i64) {
-        match self.missing.iter_mut().find(|(noted, _)| *noted == picture) {
-            Some((_, lag)) => *lag = self.lag,
-            None => self.missing.push((picture, self.lag)),
+    fn note_missing(&mut self, picture: i64, noted: Noted) {
+        match self.missing.iter_mut().find(|(other, _)| *other == picture) {
+            Some((_, known)) => *known = noted,
+            None => self.missing.push((picture, noted)),
         }
         if self.missing.len() > MISSING_MAX {
             self.missing.remove(0);
@@ -201,6 +228,10 @@ impl Model {
             descriptor.key_index.unwrap().wrapping_sub(self.key.lag) % 32,
         )
     }
+}
+
+fn is_synced(packet: &Packet) -> bool {
+    packet.facts.vp8.unwrap().temporal.unwrap().sync
 }
 
 fn push(pictures: &mut Vec<i64>, picture: i64) {

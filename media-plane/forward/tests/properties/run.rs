@@ -100,9 +100,9 @@ impl Run {
     }
 }
 
-/// The numbers that stand in a copy; its descriptor is read back as a receiver would.
+/// The numbers that stand in a copy, if it isn't empty; its descriptor is read back as a receiver would.
 fn numbers(rewrite: &Rewrite) -> Numbers {
-    let picture = rewrite.patch.map(|patch| {
+    let picture = rewrite.patch.filter(|patch| patch.len > 0).map(|patch| {
         let payload = [patch.as_bytes(), &[1, 0, 0]].concat();
         let descriptor = Descriptor::parse(&payload).unwrap();
         assert_eq!(descriptor.len, patch.as_bytes().len());

@@ -21,14 +21,11 @@ pub(crate) struct Seen {
     tl0_indices: OneToOne<Picture>,
     forwarded: HashSet<Picture>,
     dropped: HashSet<Picture>,
-    /// Forwarded only because a gap lay before them.
-    exempt: HashSet<Picture>,
     layer: Option<u8>,
     /// The highest incoming number of that layer.
     highest: u64,
     /// Real losses since the last copy in order.
     lost: u64,
-    gap_is_pending: bool,
     /// Outgoing ticks of the publisher's clock's zero, by the first copy.
     clock: Option<u32>,
     last_in_order: Option<(Picture, u32)>,
@@ -39,7 +36,6 @@ impl Seen {
         self.layer = Some(packet.facts.layer);
         self.highest = packet.facts.sequence.0 - 1;
         self.lost = 0;
-        self.gap_is_pending = false;
     }
 
     pub(crate) fn forwarded(&mut self, packet: &Packet, rewrite: &Rewrite, numbers: &Numbers) {
@@ -54,12 +50,16 @@ impl Seen {
             self.sequence_highest = Some(rewrite.sequence.0);
             self.lost = 0;
         } else {
-            assert!(Some(rewrite.sequence.0) < self.sequence_highest, "late goes behind: {packet:?}");
+            self.fill(rewrite.sequence.0);
         }
         self.check_clock(packet, rewrite, in_order);
         match numbers.picture {
-            Some((id, tl0_index, _)) => self.check_picture(packet, in_order, id, tl0_index),
-            None => assert!(packet.is_padding(), "each picture has its numbers"),
+            Some((id, tl0_index, _)) => self.check_picture(packet, id, tl0_index),
+            None if packet.is_padding() => {}
+            None => assert!(
+                !in_order && packet.temporal > 0,
+                "only what is late and above goes out empty: {packet:?}"
+            ),
         }
     }
 
@@ -79,7 +79,6 @@ impl Seen {
             assert!(!self.forwarded.contains(&picture), "a picture is dropped whole: {packet:?}");
             assert!(packet.temporal > 0, "the base layer is never dropped");
             self.dropped.insert(picture);
-            self.gap_is_pending = false;
             if was_dropped {
                 // What is missing inside of a dropped picture is nobody's loss.
                 self.lost = lost_before;
@@ -95,12 +94,19 @@ impl Seen {
         }
         let gap = sequence - self.highest - 1;
         self.lost += gap;
-        self.gap_is_pending |= gap > 0;
         self.highest = sequence;
         true
     }
 
-    fn check_picture(&mut self, packet: &Packet, in_order: bool, id: u16, tl0_index: u8) {
+    /// A late packet may be the highest that was sent, if all behind it was dropped: then a loss less is to be seen.
+    fn fill(&mut self, sequence: u64) {
+        if let Some(ahead) = self.sequence_highest.and_then(|highest| sequence.checked_sub(highest)) {
+            self.lost -= ahead;
+            self.sequence_highest = Some(sequence);
+        }
+    }
+
+    fn check_picture(&mut self, packet: &Packet, id: u16, tl0_index: u8) {
         let picture = (packet.facts.layer, packet.picture);
         assert!(!self.dropped.contains(&picture), "a picture is dropped whole: {packet:?}");
         self.ids.check(picture, i64::from(id), 1 << 15);
@@ -110,18 +116,10 @@ impl Seen {
             i64::from(tl0_index),
             1 << 8,
         );
-        if !in_order {
-            return;
-        }
-        let is_after_gap = std::mem::take(&mut self.gap_is_pending);
-        if self.forwarded.insert(picture) && is_after_gap {
-            self.exempt.insert(picture);
-        }
-        if !self.exempt.contains(&picture) {
-            for &needed in &packet.needs {
-                let needed = (packet.facts.layer, needed);
-                assert!(!self.dropped.contains(&needed), "needs a dropped picture: {packet:?}");
-            }
+        self.forwarded.insert(picture);
+        for &needed in &packet.needs {
+            let needed = (packet.facts.layer, needed);
+            assert!(!self.dropped.contains(&needed), "needs a dropped picture: {packet:?}");
         }
     }
 
