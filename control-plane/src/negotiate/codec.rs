@@ -182,3 +182,27 @@ const ALL: [Codec; 9] = [
     Codec::Av1,
     Codec::H265,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_known_by_their_media_types_in_any_case() {
+        for codec in ALL {
+            assert_eq!(Codec::from_mime(&codec.mime().to_uppercase()), Some(codec));
+            assert_eq!(Codec::from_name(&codec.name().to_lowercase()), Some(codec));
+        }
+        for mime in ["video/opus", "audio/vp8", "video/rtx", "vp8", "", "/"] {
+            assert_eq!(Codec::from_mime(mime), None, "{mime}");
+        }
+    }
+
+    #[test]
+    fn enabled_codecs_leave_out_what_is_unknown_or_said_twice() {
+        let enabled =
+            EnabledCodecs::from_mimes(["audio/opus", "video/VP8", "video/vp8", "video/theora", "video/RTX"]);
+        assert_eq!(enabled, EnabledCodecs { codecs: vec![Codec::Opus, Codec::Vp8], rtx: true });
+        assert!(!enabled.contains(Codec::Red));
+    }
+}

@@ -97,3 +97,89 @@ fn profile(parameters: &str) -> Option<Profile> {
 fn packetization_mode(parameters: &str) -> u8 {
     parameter(parameters, "packetization-mode").and_then(|mode| mode.parse().ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(codec: Codec, parameters: &str) -> PublishedCodec {
+        PublishedCodec {
+            codec,
+            payload_type: 96,
+            rtx_payload_type: None,
+            clock_rate: 90_000,
+            channels: None,
+            parameters: parameters.to_owned(),
+        }
+    }
+
+    #[test]
+    fn profiles_of_h264_are_told_from_their_ids() {
+        for (id, expected) in [
+            ("42e01f", Some(Profile::ConstrainedBaseline)),
+            ("42c02a", Some(Profile::ConstrainedBaseline)),
+            ("4d801f", Some(Profile::ConstrainedBaseline)),
+            ("58f01f", Some(Profile::ConstrainedBaseline)),
+            ("58c01f", Some(Profile::ConstrainedBaseline)),
+            ("42001f", Some(Profile::Baseline)),
+            ("42800a", Some(Profile::Baseline)),
+            ("58801f", Some(Profile::Baseline)),
+            ("4d001f", Some(Profile::Main)),
+            ("4d401f", Some(Profile::Main)),
+            ("64001f", Some(Profile::High)),
+            ("640c1f", Some(Profile::ConstrainedHigh)),
+            ("f4001f", None),
+            ("xyz", None),
+            ("", None),
+        ] {
+            assert_eq!(profile(&format!("profile-level-id={id}")), expected, "{id}");
+        }
+        assert_eq!(profile("packetization-mode=1"), Some(Profile::Baseline), "absent");
+    }
+
+    #[test]
+    fn h264_fits_larger_profiles_and_modes_but_not_smaller_ones() {
+        for (ours, theirs, fits) in [
+            ("42e01f", "42e034", Some(0)),
+            ("42e01f", "42001f", Some(1)),
+            ("42001f", "42e01f", Some(1)),
+            ("42e01f", "4d001f", Some(2)),
+            ("42e01f", "64001f", Some(4)),
+            ("4d001f", "42e01f", None),
+            ("4d001f", "64001f", Some(1)),
+            ("640c1f", "64001f", Some(1)),
+            ("64001f", "640c1f", None),
+            ("f4001f", "f4001f", None),
+        ] {
+            for (our_mode, their_mode, penalty) in
+                [(0, 0, Some(0)), (1, 1, Some(0)), (0, 1, Some(8)), (1, 0, None)]
+            {
+                let parameters =
+                    |mode: u8, id: &str| format!("packetization-mode={mode};profile-level-id={id}");
+                let ours = published(Codec::H264, &parameters(our_mode, ours));
+                let expected = fits.zip(penalty).map(|(fits, penalty): (u8, u8)| fits + penalty);
+                assert_eq!(fit(&ours, &parameters(their_mode, theirs)), expected, "{ours:?} {theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_codecs_fit_by_profile() {
+        for (codec, ours, theirs, fits) in [
+            (Codec::Vp8, "max-fs=12288", "", true),
+            (Codec::Vp9, "", "profile-id=0", true),
+            (Codec::Vp9, "profile-id=2", "profile-id=2", true),
+            (Codec::Vp9, "profile-id=2", "", false),
+            (Codec::Av1, "level-idx=5;profile=0;tier=0", "", true),
+            (Codec::Av1, "profile=1", "profile=0", false),
+            (Codec::H265, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST", "", true),
+            (Codec::H265, "profile-id=2", "profile-id=1", false),
+            (Codec::H265, "tx-mode=MRST", "", false),
+            (Codec::Opus, "stereo=1", "minptime=10", true),
+            (Codec::Red, "111/111", "111/111", true),
+            (Codec::Red, "111/111", "109/109", false),
+        ] {
+            assert_eq!(fit(&published(codec, ours), theirs), fits.then_some(0), "{codec:?} {ours} {theirs}");
+        }
+    }
+}

@@ -90,3 +90,38 @@ impl fmt::Debug for IceCredentials {
         write!(f, "IceCredentials({})", self.ufrag)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_ranked_udp_before_tcp_and_in_their_order() {
+        let candidate =
+            |address: &str, port, protocol| Candidate { address: address.parse().unwrap(), port, protocol };
+        let setup = Setup {
+            fingerprint_sha256: [0; 32],
+            candidates: vec![
+                candidate("192.0.2.1", 7882, Protocol::Udp),
+                candidate("2001:db8::1", 7882, Protocol::Udp),
+                candidate("192.0.2.1", 7881, Protocol::Tcp),
+            ],
+            enabled_codecs: EnabledCodecs::default(),
+        };
+        let lines = setup.candidate_lines("u");
+        assert_eq!(
+            lines,
+            [
+                "1 1 udp 2130706431 192.0.2.1 7882 typ host ufrag u",
+                "2 1 udp 2130706175 2001:db8::1 7882 typ host ufrag u",
+                "3 1 tcp 1671429631 192.0.2.1 7881 typ host tcptype passive ufrag u",
+            ]
+        );
+    }
+
+    #[test]
+    fn password_is_not_in_what_is_logged() {
+        let credentials = IceCredentials { ufrag: "u".to_owned(), password: "secret".to_owned() };
+        assert!(!format!("{credentials:?}").contains("secret"));
+    }
+}

@@ -1,3 +1,5 @@
+//! What an answer says as a whole: sections in their places, transport, refusals.
+
 use super::*;
 use crate::negotiate::fixture::{
     Answering, OFFERS, credentials, edited, parse, received, section, setup, summary, vector, with_codecs,

@@ -1,3 +1,5 @@
+//! Header extensions over a whole bundle.
+
 use super::*;
 use crate::negotiate::fixture::{Answering, edited, parse, section, vector};
 

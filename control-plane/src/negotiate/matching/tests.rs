@@ -1,3 +1,5 @@
+//! A client's tracks on their way from section to section.
+
 use sdp::attribute::Direction;
 
 use super::*;

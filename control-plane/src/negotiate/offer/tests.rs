@@ -1,3 +1,5 @@
+//! Offers to subscribers, and their answers.
+
 use proto::media::v1 as proto;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is taken of what a client sends: codecs, layers, feedback.
+
 use super::*;
 use crate::negotiate::fixture::{
     Answering, camera, codec_names, edited, microphone, parse, received, section, setup, vector, with_codecs,

@@ -1,3 +1,5 @@
+//! Subscriptions on the single peer connection: places and payload types.
+
 use sdp::attribute::Direction;
 
 use super::*;
@@ -5,8 +7,7 @@ use crate::negotiate::fixture::{
     Answering, parse, published, section, send, send_opus, send_vp8, setup, summary, vector, with_codecs,
     without,
 };
-use crate::negotiate::outcome::Answered;
-use crate::negotiate::outcome::MissingSections;
+use crate::negotiate::outcome::{Answered, MissingSections};
 
 /// Mid and subscription of what is sent.
 fn sent(answered: &Answered) -> Vec<(&str, u64)> {

@@ -1,3 +1,5 @@
+//! What holds over any sequence of negotiations.
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Descriptions of browsers are read, ours are written, and what is wrong or too much is refused.
+
 use std::path::Path;
 
 use proptest::prelude::*;
