@@ -26,7 +26,7 @@ pub enum Command {
     /// Print a fresh API key and its secret.
     GenerateKeys,
     /// Print a token with which a client can join a room.
-    CreateJoinToken(CreateToken),
+    CreateJoinToken(Box<CreateToken>),
 }
 
 /// What the server is started with; what is given here goes before the configuration file.

@@ -95,7 +95,9 @@ mod tests {
         contents
     }
 
-    const TARGETS: [(&str, fn(&[u8])); 5] = [
+    type Body = fn(&[u8]);
+
+    const TARGETS: [(&str, Body); 5] = [
         ("access_token", access_token),
         ("join_query", query),
         ("join_request", join_request),

@@ -84,7 +84,7 @@ mod tests {
     fn arguments(line: &str) -> CreateToken {
         let words = ["millrace", "create-join-token"].into_iter().chain(line.split_whitespace());
         match Arguments::try_parse_from(words).unwrap().command {
-            Some(Command::CreateJoinToken(create)) => create,
+            Some(Command::CreateJoinToken(create)) => *create,
             other => panic!("{other:?}"),
         }
     }

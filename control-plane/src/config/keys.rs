@@ -82,10 +82,10 @@ mod tests {
             ("nothing", "", Ok(vec![])),
         ] {
             let pairs = parse(text);
-            let pairs = pairs.as_ref().map(|pairs| {
+            let pairs = pairs.as_ref().map_err(String::clone).map(|pairs| {
                 pairs.iter().map(|(key, secret)| (key.as_str(), secret.as_str())).collect::<Vec<_>>()
             });
-            assert_eq!(pairs, expected.as_ref().map(Clone::clone), "{name}");
+            assert_eq!(pairs, expected, "{name}");
         }
     }
 

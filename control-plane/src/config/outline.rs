@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 #[derive(Debug)]
 pub enum Outline {
     Mapping(Vec<Key>),
-    Sequence(Vec<Outline>),
+    Sequence(Vec<Self>),
     Scalar,
 }
 

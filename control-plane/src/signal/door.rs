@@ -1,7 +1,7 @@
 //! The requests to join: checked, answered by the room, and only then upgraded to a WebSocket.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
 impl Asked {
     fn arrival(self, path: Path, strictness: Strictness) -> Result<Arrival, Rejection> {
-        let socket = self.peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.address.ip());
+        let socket = self.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
         arrival(path, strictness, &self.query, self.claims, &self.headers, socket)
     }
 

@@ -39,7 +39,7 @@ impl Query {
 
     pub fn optional_flag(&self, name: &str) -> Option<bool> {
         let text = self.text(name);
-        (!text.is_empty()).then(|| matches!(text, "1" | "true"))
+        (!text.is_empty()).then_some(matches!(text, "1" | "true"))
     }
 
     pub fn settings(&self) -> ConnectionSettings {

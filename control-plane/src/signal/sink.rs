@@ -24,6 +24,7 @@ pub struct Outgoing {
 
 /// What the connection has to do next.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to the encoder")]
 pub enum Next {
     Write(Message),
     /// Everything sent before was handed out: close the WebSocket.
@@ -47,7 +48,7 @@ impl Sink {
             return;
         }
         // A closed receiver means that the connection has ended, which the room learns by `disconnected`.
-        let _ = self.queue.send(Item::Message(message, len));
+        let _ = self.queue.send(Item::Message(Box::new(message), len));
     }
 
     /// Closes the WebSocket once everything sent so far is written.
@@ -84,7 +85,7 @@ impl Outgoing {
         match item {
             Item::Message(message, len) => {
                 self.load.queued_bytes.fetch_sub(len, Ordering::Relaxed);
-                Next::Write(message)
+                Next::Write(*message)
             }
             Item::Close => Next::Close,
         }
@@ -93,7 +94,7 @@ impl Outgoing {
 
 #[derive(Debug)]
 enum Item {
-    Message(Message, usize),
+    Message(Box<Message>, usize),
     Close,
 }
 
