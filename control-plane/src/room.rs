@@ -32,6 +32,7 @@ pub mod refreshing;
 pub mod refusing;
 pub mod registry;
 pub mod request;
+pub mod restoring;
 pub mod resuming;
 pub mod simulating;
 pub mod speaking;

@@ -146,4 +146,4 @@ fn deny(turn: &mut Turn<'_>, connection: ConnectionId, error: JoinError) {
 }
 
 /// LiveKit's: a participant without a transport is removed after this.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);

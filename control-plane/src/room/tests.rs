@@ -3,8 +3,10 @@
 
 mod client;
 mod joining;
+mod properties;
 mod publishing;
 mod requests;
+mod restoring;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
