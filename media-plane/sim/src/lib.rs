@@ -1,1 +1,11 @@
-//! A seeded world around the engine, with oracles.
+//! A seeded world around the engine, with oracles: cameras, lossy links and clients in virtual time, all from one number.
+#![forbid(unsafe_code)]
+
+pub mod camera;
+pub mod client;
+pub mod link;
+pub mod oracle;
+pub mod random;
+pub mod scenario;
+pub mod stamp;
+pub mod world;

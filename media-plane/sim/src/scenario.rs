@@ -1,0 +1,83 @@
+//! What a world is like: how long, how lossy, who wants what, and what is broken on purpose.
+
+use std::time::Duration;
+
+use crate::link::Conditions;
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub duration: Duration,
+    /// From the publisher to the engine, and back.
+    pub uplink: Conditions,
+    /// From the engine to each subscriber, and back.
+    pub downlink: Conditions,
+    pub subscribers: Vec<Wish>,
+    pub fault: Option<Fault>,
+}
+
+/// The highest layers that a subscriber may get.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub layer_max: u8,
+    pub temporal_layer_max: u8,
+}
+
+/// What a subscriber's client does to what it received before anyone looks: the oracle has to notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Takes out a whole picture of the base layer now and then and closes up all numbers, as a wrong temporal filter would.
+    HideBasePictures,
+    /// Gives a picture the number of the one before it now and then, as a wrong lag would.
+    RepeatPictureId,
+    /// Takes out an audio packet now and then and closes up the sequence numbers.
+    HideAudio,
+}
+
+impl Scenario {
+    /// A publisher and three subscribers that want all, the middle, and the least; each path loses as said.
+    #[must_use]
+    pub fn with_loss(loss_per_mille: u32) -> Self {
+        let conditions = Conditions {
+            delay: Duration::from_millis(20),
+            jitter: Duration::from_millis(8),
+            loss_per_mille,
+            reordered_per_mille: 5,
+            reordered_by: Duration::from_millis(10),
+            doubled_per_mille: 5,
+            ..Conditions::default()
+        };
+        Self {
+            duration: Duration::from_secs(12),
+            uplink: conditions,
+            downlink: conditions,
+            subscribers: [(2, 2), (1, 1), (0, 0)]
+                .map(|(layer_max, temporal_layer_max)| Wish { layer_max, temporal_layer_max })
+                .into(),
+            fault: None,
+        }
+    }
+
+    /// The same, and now and then all of some datagrams in a row are lost.
+    #[must_use]
+    pub fn with_bursts() -> Self {
+        let mut scenario = Self::with_loss(10);
+        for conditions in [&mut scenario.uplink, &mut scenario.downlink] {
+            conditions.burst_per_mille = 2;
+            conditions.burst_len_max = 40;
+        }
+        scenario
+    }
+
+    /// A perfect world but for one fault.
+    #[must_use]
+    pub fn with_fault(fault: Fault) -> Self {
+        let conditions = Conditions { delay: Duration::from_millis(20), ..Conditions::default() };
+        Self {
+            duration: Duration::from_secs(4),
+            uplink: conditions,
+            downlink: conditions,
+            subscribers: vec![Wish { layer_max: 0, temporal_layer_max: 2 }],
+            fault: Some(fault),
+        }
+    }
+}

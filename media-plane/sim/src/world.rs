@@ -1,0 +1,486 @@
+//! A virtual clock, a queue of what arrives when, and an engine among clients: a run is told by its scenario and one seed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use engine::command::{
+    AudioLevels, Codec, Command, EncodingSpec, Extensions, IceCredentials, MediaKind, PayloadCodec,
+    PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
+};
+use engine::config::Config;
+use engine::counters::Counters;
+use engine::engine::Engine;
+use engine::event::{Event, TransportState};
+use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use engine::path::{Path, Protocol};
+use srtp::keys::{Keys, Profile};
+use srtp::rust_crypto::RustCrypto;
+use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId, WorkerIndex};
+use units::rtp::{Mid, Ssrc};
+use units::time::{Instant, NtpTime};
+
+use crate::camera::{AUDIO_CLOCK_RATE, LAYERS, VIDEO_CLOCK_RATE};
+use crate::client::checks::Checks;
+use crate::client::fault::Faulty;
+use crate::client::receiver::Receiver;
+use crate::client::sender::{
+    AUDIO_PAYLOAD_TYPE, AUDIO_SSRC, RTX_PAYLOAD_TYPE, Sender, VIDEO_PAYLOAD_TYPE, rtx_ssrc, video_ssrc,
+};
+use crate::client::{Client, Outgoing};
+use crate::link::Link;
+use crate::oracle::{Fared, Oracle, Violation};
+use crate::random::Random;
+use crate::scenario::{Scenario, Wish};
+
+pub struct World {
+    scenario: Scenario,
+    now: Instant,
+    engine: Engine<RustCrypto>,
+    slab: Slab,
+    oracle: Oracle,
+    /// The publisher, then the subscribers.
+    ends: Vec<End>,
+    stranger: Stranger,
+    /// By time, and in the order of sending.
+    under_way: BTreeMap<(Instant, u64), Arrival>,
+    sent: u64,
+    trace: Trace,
+}
+
+/// A client and its two links.
+struct End {
+    client: Client,
+    keys: Keys,
+    credentials: IceCredentials,
+    to_engine: Link,
+    from_engine: Link,
+}
+
+enum Arrival {
+    AtEngine { from: SocketAddr, bytes: Vec<u8> },
+    AtClient { end: usize, bytes: Vec<u8> },
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub violations: Vec<Violation>,
+    pub fared: Vec<Fared>,
+    /// Pictures that were captured and that each subscriber wished for.
+    pub wished: Vec<usize>,
+    /// Retransmissions that brought a subscriber what it missed.
+    pub repaired: u64,
+    /// Datagrams that a client could make nothing of.
+    pub unreadable: u64,
+    pub counters: Counters,
+    /// Of every datagram that the engine sent: when, where to, and its bytes.
+    pub trace: u64,
+}
+
+impl World {
+    #[must_use]
+    pub fn new(seed: u64, scenario: Scenario) -> Self {
+        let mut random = Random::new(seed);
+        let ends =
+            (0..=scenario.subscribers.len()).map(|number| End::new(number, &scenario, &mut random)).collect();
+        let config = Config::new(WorkerIndex(0), random.draw(), NtpTime(3_950_000_000 << 32));
+        let mut world = Self {
+            now: Instant(0),
+            engine: Engine::new(config),
+            slab: Slab::default(),
+            oracle: Oracle::new(scenario.subscribers.len()),
+            ends,
+            stranger: Stranger { random: random.fork(), next_at: Instant(0), overheard: None },
+            under_way: BTreeMap::new(),
+            sent: 0,
+            trace: Trace::default(),
+            scenario,
+        };
+        world.set_up();
+        world
+    }
+
+    /// Runs until the scenario's end.
+    #[must_use]
+    pub fn run(mut self) -> Report {
+        let end = Instant(0) + self.scenario.duration;
+        while let Some(now) = self.next_at().filter(|&at| at <= end) {
+            debug_assert!(now >= self.now, "time goes forward");
+            self.now = now;
+            self.step();
+        }
+        self.oracle.account(self.engine.counters());
+        let wished = self
+            .scenario
+            .subscribers
+            .iter()
+            .map(|wish| self.oracle.captured(wish.layer_max, wish.temporal_layer_max));
+        Report {
+            wished: wished.collect(),
+            violations: self.oracle.violations().into(),
+            fared: self.oracle.fared().cloned().collect(),
+            repaired: self
+                .ends
+                .iter()
+                .flat_map(|end| &end.client.receivers)
+                .map(|receiver| receiver.repaired)
+                .sum(),
+            unreadable: self.ends.iter().map(|end| end.client.unreadable).sum(),
+            counters: self.engine.counters().clone(),
+            trace: self.trace.0,
+        }
+    }
+
+    fn set_up(&mut self) {
+        let audio_levels = AudioLevels {
+            active_level: 35,
+            min_percentile: 40,
+            update_interval: Duration::from_millis(400),
+            smooth_intervals: 2,
+        };
+        self.command(Command::UpsertRoom(RoomSpec { id: ROOM, audio_levels }));
+        for number in 0..self.ends.len() {
+            let spec = self.ends.get(number).map(|end| peer_spec(number, &end.credentials));
+            if let Some(spec) = spec {
+                self.command(Command::UpsertPeer(Box::new(spec)));
+            }
+        }
+        self.command(Command::UpsertPublication(Box::new(publication_spec(MediaKind::Audio))));
+        self.command(Command::UpsertPublication(Box::new(publication_spec(MediaKind::Video))));
+        for (number, wish) in (1..).zip(self.scenario.subscribers.clone()) {
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                self.command(Command::UpsertSubscription(Box::new(subscription_spec(number, kind, wish))));
+            }
+        }
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
+        let clients = self.ends.iter().map(|end| end.client.next_at());
+        let deadlines = self.engine.next_deadline().into_iter().chain([self.stranger.next_at]);
+        // A deadline that has passed is due now.
+        arrival.into_iter().chain(clients).chain(deadlines).min().map(|at| at.max(self.now))
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= now) {
+            match entry.remove() {
+                Arrival::AtEngine { from, bytes } => self.arrive_at_engine(from, bytes),
+                Arrival::AtClient { end, bytes } => self.arrive_at_client(end, bytes),
+            }
+        }
+        if self.engine.next_deadline().is_some_and(|at| at <= now) {
+            self.engine.tick(now, &mut self.slab);
+            self.flush();
+        }
+        for number in 0..self.ends.len() {
+            let Some(end) = self.ends.get_mut(number).filter(|end| end.client.next_at() <= now) else {
+                continue;
+            };
+            let mut out = Outgoing::new();
+            end.client.tick(now, &mut out, &mut self.oracle);
+            self.send_from(number, out);
+        }
+        if self.stranger.next_at <= now {
+            for (from, bytes) in self.stranger.tick(now, &mut self.ends) {
+                self.arrive_at_engine(from, bytes);
+            }
+        }
+    }
+
+    fn arrive_at_engine(&mut self, from: SocketAddr, mut bytes: Vec<u8>) {
+        let is_check = bytes.first().is_some_and(|&first| first < 4);
+        if is_check && self.ends.iter().any(|end| end.client.address == from) {
+            self.oracle.validated(from);
+        }
+        self.engine.receive(self.now, path(from), &mut bytes, &mut self.slab);
+        self.flush();
+    }
+
+    fn arrive_at_client(&mut self, number: usize, mut bytes: Vec<u8>) {
+        let Some(end) = self.ends.get_mut(number) else { return };
+        let mut out = Outgoing::new();
+        end.client.receive(self.now, &mut bytes, &mut out, &mut self.oracle);
+        self.send_from(number, out);
+    }
+
+    fn send_from(&mut self, number: usize, out: Outgoing) {
+        let Some(end) = self.ends.get_mut(number) else { return };
+        for bytes in out {
+            self.stranger.overhear(&bytes);
+            for at in end.to_engine.carry(self.now) {
+                self.sent += 1;
+                let arrival = Arrival::AtEngine { from: end.client.address, bytes: bytes.clone() };
+                self.under_way.insert((at, self.sent), arrival);
+            }
+        }
+    }
+
+    /// Takes what the engine sent and told.
+    fn flush(&mut self) {
+        for (to, bytes) in std::mem::take(&mut self.slab.sent) {
+            self.trace.note(self.now, to, &bytes);
+            self.oracle.sent(to);
+            let Some((number, end)) = (0..).zip(&mut self.ends).find(|(_, end)| end.client.address == to)
+            else {
+                continue;
+            };
+            for at in end.from_engine.carry(self.now) {
+                self.sent += 1;
+                self.under_way
+                    .insert((at, self.sent), Arrival::AtClient { end: number, bytes: bytes.clone() });
+            }
+        }
+        for event in std::mem::take(&mut self.slab.events) {
+            if let Event::Transport { peer, state: TransportState::Connecting { .. } } = event {
+                self.agree_on_keys(peer);
+            }
+        }
+    }
+
+    /// Stands for the DTLS handshake: both sides have their keys.
+    fn agree_on_keys(&mut self, peer: PeerId) {
+        let number = (0..self.ends.len()).find(|&number| peer_id(number) == peer);
+        let Some(end) = number.and_then(|number| self.ends.get_mut(number)) else { return };
+        end.client.connect(self.now);
+        let keys = Box::new(end.keys.clone());
+        self.command(Command::Keys { peer, keys });
+    }
+
+    fn command(&mut self, command: Command) {
+        let done = self.engine.command(self.now, command, &mut self.slab);
+        assert_eq!(done, Ok(()), "what the world orders is valid");
+        self.flush();
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("scenario", &self.scenario)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl End {
+    fn new(number: usize, scenario: &Scenario, random: &mut Random) -> Self {
+        let is_publisher = number == 0;
+        let conditions = if is_publisher { scenario.uplink } else { scenario.downlink };
+        let profile = [Profile::AeadAes128Gcm, Profile::Aes128CmSha1_80][number % 2];
+        let mut material = vec![0; profile.keying_material_len()];
+        random.fill(&mut material);
+        let keys = |we_are_client| {
+            Keys::from_keying_material(profile, &material, we_are_client)
+                .expect("as long as the profile says")
+        };
+        let credentials = IceCredentials {
+            ufrag: format!("00engine{number}"),
+            password: format!("{:032x}", u128::from(random.draw()) << 64 | u128::from(random.draw())),
+        };
+        let checks = Checks::new(REMOTE_UFRAG, &credentials.ufrag, &credentials.password, random.fork());
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 40_000 + low_u16(number));
+        let mut client = Client::new(address, checks, &keys(true));
+        if is_publisher {
+            client.sender = Some(Sender::new(random));
+        } else {
+            let faulty = || scenario.fault.map(Faulty::new);
+            let ssrcs = ssrcs(number);
+            client.receivers.push(Receiver::audio(number - 1, ssrcs[0], faulty()));
+            client.receivers.push(Receiver::video(number - 1, ssrcs[1], ssrcs[2], faulty()));
+        }
+        Self {
+            client,
+            keys: keys(false),
+            credentials,
+            to_engine: Link::new(conditions, random.fork()),
+            from_engine: Link::new(conditions, random.fork()),
+        }
+    }
+}
+
+/// Somebody who knows an address and a ufrag, and no secret. Nothing may ever be sent there.
+#[derive(Debug)]
+struct Stranger {
+    random: Random,
+    next_at: Instant,
+    /// A datagram of somebody else's.
+    overheard: Option<Vec<u8>>,
+}
+
+impl Stranger {
+    fn overhear(&mut self, bytes: &[u8]) {
+        let is_check = bytes.first().is_some_and(|&first| first < 4);
+        if !is_check && self.random.per_mille(10) {
+            self.overheard = Some(bytes.into());
+        }
+    }
+
+    fn tick(&mut self, now: Instant, ends: &mut [End]) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.next_at = now + STRANGE_INTERVAL;
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66)), 6_666);
+        let mut junk = vec![0; self.random.below(200) as usize];
+        self.random.fill(&mut junk);
+        let mut forged_media = junk.clone();
+        if let Some(first) = forged_media.first_mut() {
+            *first = 0x80;
+        }
+        let forged_check = ends.first_mut().and_then(|end| end.client.checks.check(b"not the password"));
+        let repeated = self.overheard.take();
+        let from_here = [Some(junk), Some(forged_media.clone()), forged_check, repeated];
+        let from_there = ends.iter().map(|end| (end.client.address, forged_media.clone()));
+        let from_here = from_here.into_iter().flatten().map(|bytes| (address, bytes));
+        from_here.chain(from_there).collect()
+    }
+}
+
+/// The engine's way out.
+#[derive(Debug)]
+struct Slab {
+    buffer: Vec<u8>,
+    sent: Vec<(SocketAddr, Vec<u8>)>,
+    events: Vec<Event>,
+}
+
+impl Default for Slab {
+    fn default() -> Self {
+        // Not zeros: what is lent has unspecified content.
+        Self { buffer: vec![0xa5; DATAGRAM_LEN_MAX], sent: Vec::new(), events: Vec::new() }
+    }
+}
+
+impl Outbox for Slab {
+    fn lend(&mut self, capacity: usize) -> Option<&mut [u8]> {
+        self.buffer.get_mut(..capacity)
+    }
+
+    fn send(&mut self, path: &Path, len: usize) {
+        self.sent.push((path.remote, self.buffer.iter().take(len).copied().collect()));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+/// A digest (FNV-1a) of all that was sent.
+#[derive(Debug)]
+struct Trace(u64);
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Trace {
+    fn note(&mut self, now: Instant, to: SocketAddr, bytes: &[u8]) {
+        let when_and_where = now.0.to_be_bytes().into_iter().chain(to.port().to_be_bytes());
+        for byte in when_and_where.chain(bytes.iter().copied()) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+fn peer_spec(number: usize, credentials: &IceCredentials) -> PeerSpec {
+    PeerSpec {
+        id: peer_id(number),
+        room: ROOM,
+        local_ice: vec![credentials.clone()],
+        remote_ufrags: vec![REMOTE_UFRAG.into()],
+        receive_extensions: Extensions::default(),
+        send_extensions: Extensions::default(),
+        uplink_feedback: UplinkFeedback::None,
+        rtcp_ssrc: Ssrc(0x99),
+    }
+}
+
+fn publication_spec(kind: MediaKind) -> PublicationSpec {
+    let is_video = kind == MediaKind::Video;
+    let codec = if is_video {
+        PayloadCodec {
+            payload_type: VIDEO_PAYLOAD_TYPE,
+            codec: Codec::Vp8,
+            clock_rate: VIDEO_CLOCK_RATE,
+            rtx_payload_type: Some(RTX_PAYLOAD_TYPE),
+        }
+    } else {
+        PayloadCodec {
+            payload_type: AUDIO_PAYLOAD_TYPE,
+            codec: Codec::Opus,
+            clock_rate: AUDIO_CLOCK_RATE,
+            rtx_payload_type: None,
+        }
+    };
+    let video = (0..LAYERS).map(|layer| EncodingSpec {
+        rid: None,
+        ssrc: Some(video_ssrc(layer)),
+        rtx_ssrc: Some(rtx_ssrc(layer)),
+    });
+    let audio = EncodingSpec { rid: None, ssrc: Some(AUDIO_SSRC), rtx_ssrc: None };
+    PublicationSpec {
+        id: publication_id(kind),
+        peer: peer_id(0),
+        kind,
+        mid: mid(kind),
+        codecs: vec![codec],
+        encodings: if is_video { video.collect() } else { vec![audio] },
+        muted: false,
+        nack: is_video,
+        pli: is_video,
+        fir: false,
+    }
+}
+
+fn subscription_spec(number: usize, kind: MediaKind, wish: Wish) -> SubscriptionSpec {
+    let [audio, video, rtx] = ssrcs(number);
+    let is_video = kind == MediaKind::Video;
+    let payload = |payload_type, rtx| PayloadMapping { from: payload_type, to: payload_type, rtx };
+    SubscriptionSpec {
+        id: SubscriptionId(number as u64 * 10 + u64::from(is_video)),
+        peer: peer_id(number),
+        publication: publication_id(kind),
+        mid: mid(kind),
+        ssrc: if is_video { video } else { audio },
+        rtx_ssrc: is_video.then_some(rtx),
+        payloads: vec![
+            payload(AUDIO_PAYLOAD_TYPE, None),
+            payload(VIDEO_PAYLOAD_TYPE, Some(RTX_PAYLOAD_TYPE)),
+        ],
+        paused: false,
+        layer_max: wish.layer_max,
+        temporal_layer_max: wish.temporal_layer_max,
+        cname: String::from("publisher"),
+    }
+}
+
+fn path(remote: SocketAddr) -> Path {
+    Path { protocol: Protocol::Udp, local: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), remote }
+}
+
+fn peer_id(number: usize) -> PeerId {
+    PeerId(100 + number as u64)
+}
+
+fn publication_id(kind: MediaKind) -> PublicationId {
+    PublicationId(if kind == MediaKind::Video { 2 } else { 1 })
+}
+
+fn mid(kind: MediaKind) -> Mid {
+    Mid::new(if kind == MediaKind::Video { b"1" } else { b"0" }).expect("one byte")
+}
+
+/// Of audio, video and retransmissions to a subscriber.
+fn ssrcs(number: usize) -> [Ssrc; 3] {
+    [1, 2, 3].map(|kind| Ssrc(u32::from(low_u16(number)) << 16 | kind))
+}
+
+fn low_u16(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+const ROOM: RoomId = RoomId(1);
+const REMOTE_UFRAG: &str = "client";
+const STRANGE_INTERVAL: Duration = Duration::from_millis(100);
