@@ -42,11 +42,7 @@ pub struct Config {
     #[serde(deserialize_with = "or_default")]
     pub audio: Audio,
     #[serde(deserialize_with = "or_default")]
-    pub video: Video,
-    #[serde(deserialize_with = "or_default")]
     pub limit: Limit,
-    pub enable_data_tracks: bool,
-    pub enable_participant_data_blob: bool,
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
     #[serde(deserialize_with = "or_default")]
     pub media_planes: Vec<String>,
@@ -71,6 +67,7 @@ pub struct Logging {
 pub struct Rtc {
     /// One UDP port per worker is taken from here, when set.
     pub udp_port: Option<PortRange>,
+    /// Understood; no TCP candidate is advertised yet.
     pub tcp_port: u16,
     pub port_range_start: u16,
     pub port_range_end: u16,
@@ -81,46 +78,6 @@ pub struct Rtc {
     #[serde(deserialize_with = "or_default")]
     pub stun_servers: Vec<String>,
     pub enable_loopback_candidate: bool,
-    #[serde(deserialize_with = "or_default")]
-    pub interfaces: Filter,
-    #[serde(deserialize_with = "or_default")]
-    pub ips: Filter,
-    #[serde(deserialize_with = "or_default")]
-    pub congestion_control: CongestionControl,
-    #[serde(deserialize_with = "or_default")]
-    pub pli_throttle: PliThrottle,
-    pub reconnect_on_publication_error: bool,
-    pub reconnect_on_subscription_error: bool,
-    pub reconnect_on_data_channel_error: bool,
-}
-
-/// Names (of interfaces, or addresses in CIDR notation) to take, or to leave out.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Filter {
-    #[serde(deserialize_with = "or_default")]
-    pub includes: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub excludes: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct CongestionControl {
-    pub enabled: bool,
-    pub allow_pause: bool,
-}
-
-/// The shortest time between two key-frame requests to a publisher, by layer.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct PliThrottle {
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub low_quality: Duration,
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub mid_quality: Duration,
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub high_quality: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -133,10 +90,6 @@ pub struct Room {
     pub empty_timeout: u32,
     /// Seconds until a room everybody left closes.
     pub departure_timeout: u32,
-    pub enable_remote_unmute: bool,
-    #[serde(deserialize_with = "or_default")]
-    pub playout_delay: PlayoutDelay,
-    pub sync_streams: bool,
     pub update_batch_target_size: usize,
 }
 
@@ -145,14 +98,6 @@ pub struct CodecSpec {
     pub mime: String,
     #[serde(default)]
     pub fmtp_line: String,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct PlayoutDelay {
-    pub enabled: bool,
-    pub min: u32,
-    pub max: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -165,14 +110,6 @@ pub struct Audio {
     /// Milliseconds between updates of the speakers.
     pub update_interval: u32,
     pub smooth_intervals: u32,
-    pub active_red_encoding: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Video {
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub dynacast_pause_delay: Duration,
 }
 
 /// 0 means unlimited.
@@ -180,9 +117,6 @@ pub struct Video {
 #[serde(default)]
 pub struct Limit {
     pub num_tracks: u32,
-    pub bytes_per_sec: f64,
-    pub subscription_limit_video: u32,
-    pub subscription_limit_audio: u32,
     pub max_metadata_size: usize,
     pub max_attributes_size: usize,
     pub max_room_name_length: usize,

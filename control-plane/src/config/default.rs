@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::config::{
-    Audio, CodecSpec, Config, CongestionControl, Filter, Limit, Logging, Media, PlayoutDelay, PliThrottle,
-    Room, Rtc, Video,
-};
+use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, Room, Rtc};
 
 impl Default for Config {
     fn default() -> Self {
@@ -23,10 +20,7 @@ impl Default for Config {
             rtc: Rtc::default(),
             room: Room::default(),
             audio: Audio::default(),
-            video: Video::default(),
             limit: Limit::default(),
-            enable_data_tracks: true,
-            enable_participant_data_blob: false,
             media_planes: Vec::new(),
             drain_timeout: Duration::from_secs(30 * 60),
             runtime_dir: None,
@@ -46,29 +40,6 @@ impl Default for Rtc {
             use_external_ip: false,
             stun_servers: Vec::new(),
             enable_loopback_candidate: false,
-            interfaces: Filter::default(),
-            ips: Filter::default(),
-            congestion_control: CongestionControl::default(),
-            pli_throttle: PliThrottle::default(),
-            reconnect_on_publication_error: false,
-            reconnect_on_subscription_error: false,
-            reconnect_on_data_channel_error: false,
-        }
-    }
-}
-
-impl Default for CongestionControl {
-    fn default() -> Self {
-        Self { enabled: true, allow_pause: false }
-    }
-}
-
-impl Default for PliThrottle {
-    fn default() -> Self {
-        Self {
-            low_quality: Duration::from_millis(500),
-            mid_quality: Duration::from_secs(1),
-            high_quality: Duration::from_secs(1),
         }
     }
 }
@@ -81,9 +52,6 @@ impl Default for Room {
             max_participants: 0,
             empty_timeout: 300,
             departure_timeout: 20,
-            enable_remote_unmute: false,
-            playout_delay: PlayoutDelay::default(),
-            sync_streams: false,
             update_batch_target_size: 128 * 1024,
         }
     }
@@ -97,19 +65,7 @@ impl CodecSpec {
 
 impl Default for Audio {
     fn default() -> Self {
-        Self {
-            active_level: 35,
-            min_percentile: 40,
-            update_interval: 400,
-            smooth_intervals: 2,
-            active_red_encoding: false,
-        }
-    }
-}
-
-impl Default for Video {
-    fn default() -> Self {
-        Self { dynacast_pause_delay: Duration::from_secs(5) }
+        Self { active_level: 35, min_percentile: 40, update_interval: 400, smooth_intervals: 2 }
     }
 }
 
@@ -117,9 +73,6 @@ impl Default for Limit {
     fn default() -> Self {
         Self {
             num_tracks: 0,
-            bytes_per_sec: 0.0,
-            subscription_limit_video: 0,
-            subscription_limit_audio: 0,
             max_metadata_size: 512 * 1024,
             max_attributes_size: 64 * 1024,
             max_room_name_length: 256,
