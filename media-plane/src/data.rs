@@ -1,4 +1,5 @@
 //! Data channels: SCTP associations, DCEP, and the routing of LiveKit data packets within a room.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod association;
 pub mod channel;

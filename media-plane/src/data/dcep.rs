@@ -4,6 +4,7 @@
 //!  OPEN: type(1)=3 channel type(1) priority(2) reliability(4) label length(2) protocol length(2) | label | protocol
 //!  ACK:  type(1)=2
 //! ```
+#![deny(clippy::arithmetic_side_effects)]
 
 const ACK: u8 = 2;
 const OPEN: u8 = 3;

@@ -3,6 +3,7 @@
 //! The packet is never decoded as a whole: fields are copied as they came but for the few that the server vouches for,
 //! so that kinds of packets that we do not know (encrypted ones, later ones) pass unharmed.
 //! The encoding is protobuf's: each field a key (number << 3 | wire type) and a value.
+#![deny(clippy::arithmetic_side_effects)]
 
 use crate::data::channel::Kind;
 
@@ -28,6 +29,8 @@ const USER_DESTINATION_SIDS: u32 = 3;
 const USER_IDENTITY: u32 = 5;
 const USER_DESTINATIONS: u32 = 6;
 
+/// By how much a stamp lengthens most packets.
+const STAMP_LEN: usize = 256;
 /// Destinations of one packet.
 const DESTINATIONS_MAX: usize = 4096;
 
@@ -159,8 +162,7 @@ impl<'a> Packet<'a> {
     /// The packet with the server's word in place of the sender's.
     #[must_use]
     pub fn stamped(&self, stamp: &Stamp<'_>) -> Vec<u8> {
-        let mut out =
-            Vec::with_capacity(self.bytes.len() + 4 * (stamp.identity.len() + stamp.sid.len()) + 16);
+        let mut out = Vec::with_capacity(self.bytes.len().saturating_add(STAMP_LEN));
         if stamp.kind == Kind::Lossy {
             key(&mut out, KIND, 0);
             varint(&mut out, 1);
@@ -182,7 +184,7 @@ impl<'a> Packet<'a> {
 
     fn stamped_user(&self, stamp: &Stamp<'_>) -> Vec<u8> {
         let user = self.user.unwrap_or_default();
-        let mut out = Vec::with_capacity(user.len() + stamp.identity.len() + stamp.user_sid.len() + 8);
+        let mut out = Vec::with_capacity(user.len().saturating_add(STAMP_LEN));
         for field in fields(user).flatten() {
             if !matches!(field.number, USER_SID | USER_IDENTITY | USER_DESTINATIONS) {
                 out.extend_from_slice(field.raw);
@@ -279,11 +281,13 @@ fn next_field(bytes: &[u8]) -> Result<Field<'_>, Malformed> {
 }
 
 fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let mut value = 0;
-    for (index, &byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * index);
+    let (mut value, mut rest) = (0, bytes);
+    for shift in (0..64).step_by(7) {
+        let (&byte, after) = rest.split_first().ok_or(Malformed)?;
+        rest = after;
+        value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Ok((value, bytes.get(index + 1..).unwrap_or_default()));
+            return Ok((value, rest));
         }
     }
     Err(Malformed)

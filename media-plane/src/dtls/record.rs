@@ -4,6 +4,7 @@
 //!  plaintext record (RFC 6347 §4.1, RFC 9147 §4)    handshake header (RFC 6347 §4.2.2)
 //!  type(1) version(2) epoch(2) sequence(6) length(2) | type(1) length(3) message(2) offset(3) length(3) | body
 //! ```
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::borrow::Cow;
 
