@@ -142,7 +142,7 @@ impl Plane {
         // Fails only if the hub is gone already; then its task tells more.
         let _ = hub.send(Request::Stop).await;
         match hub_task.await {
-            Ok((links, helper_link)) => stop(links, &helper_link, workers, helper).await,
+            Ok((links, helper_link)) => stop(links, helper_link, workers, helper).await,
             Err(error) => tracing::error!(%error, "the hub failed"),
         }
         outcome
@@ -152,7 +152,7 @@ impl Plane {
 /// The helper first: it says goodbye through the workers.
 async fn stop(
     mut links: Vec<WorkerLink>,
-    helper_link: &HelperLink,
+    helper_link: HelperLink,
     workers: Vec<JoinHandle<()>>,
     helper: JoinHandle<()>,
 ) {
