@@ -173,9 +173,15 @@ pub fn withdraw(turn: &mut Turn<'_>, sid: &TrackSid) {
     for publication in &track.publications {
         turn.delete_publication(publication.id);
     }
+    let mut changed = Vec::new();
     for participant in turn.room.participants.values_mut() {
-        participant.profile.choices.remove(sid);
         participant.denied.retain(|denied| denied != sid);
+        if participant.profile.choices.remove(sid).is_some() {
+            changed.push(participant.profile.sid.clone());
+        }
+    }
+    for participant in &changed {
+        turn.touch_participant(participant);
     }
 }
 

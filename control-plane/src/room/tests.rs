@@ -1,12 +1,14 @@
 //! A room without a media plane or a network: clients that speak SDP, a model of what was written, and the rules that
 //! hold after every step.
 
+mod actor;
 mod client;
 mod joining;
 mod properties;
 mod publishing;
 mod requests;
 mod restoring;
+mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -66,6 +68,7 @@ pub(super) enum Name {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them, and patterns stay flat")]
 pub(super) enum Heard {
     Message(Response),
     Token,

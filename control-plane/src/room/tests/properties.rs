@@ -119,9 +119,7 @@ impl Crowd {
                     Request::AddTrack(AddTrackRequest { cid: cids.to_string(), ..Default::default() }),
                 );
             }
-            (Act::Unpublish { index }, Some(client)) => {
-                client.unpublish(world, &(index as u32 + 1).to_string())
-            }
+            (Act::Unpublish { index }, Some(client)) => client.unpublish(world, &(index + 1).to_string()),
             (Act::Packets, _) => world.packets_arrive(),
             (Act::Advance { milliseconds }, _) => world.advance(Duration::from_millis(milliseconds)),
             (Act::Mute { index, muted }, Some(client)) => {

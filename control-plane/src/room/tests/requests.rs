@@ -153,7 +153,8 @@ fn answer_that_nobody_waits_for_is_counted_only() {
 #[test]
 fn data_rights_are_the_routes() {
     type Change = fn(&mut Arrival);
-    let rows: [(&str, Change, (bool, bool, bool, bool)); 5] = [
+    type Rights = (bool, bool, bool, bool);
+    let rows: [(&str, Change, Rights); 5] = [
         ("everything", |_| {}, (true, true, false, false)),
         ("no data", |one| one.claims.video.can_publish_data = Some(false), (false, true, false, false)),
         ("no receiving", |one| one.claims.video.can_subscribe = Some(false), (true, false, false, false)),
