@@ -488,6 +488,19 @@ fn a_failed_handshake_is_told() {
 }
 
 #[test]
+fn a_panic_costs_one_association() {
+    let mut world = World::with_participants(3);
+    world.helper.with_peer(world.now, PeerId(2), &mut world.outputs, |_, _, _| panic!("a bug in a library"));
+    world.settle();
+    assert_eq!(world.ended, [(PeerId(2), true)]);
+    let counters = world.helper.counters();
+    assert_eq!((counters.panics, counters.peers, counters.dtls_associations), (1, 2, 2));
+    world.send(0, "_reliable", &user("on it goes", 1));
+    world.settle();
+    assert_eq!(world.texts(2), ["on it goes"]);
+}
+
+#[test]
 fn agents_speak_for_others() {
     let mut world = World::with_participants(3);
     world.route(2, |spec| spec.agent = true);
