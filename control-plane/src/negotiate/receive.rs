@@ -42,11 +42,16 @@ pub(super) fn known_codecs(
     kind: Kind,
     enabled: &EnabledCodecs,
 ) -> Vec<PublishedCodec> {
+    let repairs: Vec<(u8, u8)> = offered
+        .codecs
+        .iter()
+        .filter(|_| enabled.rtx && kind == Kind::Video)
+        .filter_map(|line| Some((line.repairs()?, line.payload_type)))
+        .collect();
     let known = offered.codecs.iter().filter_map(|line| {
         let codec = Codec::from_name(&line.name)?;
         // `red/90000` is another thing than `red/48000`: redundancy of video, which nobody forwards.
-        (codec.kind() == kind && enabled.contains(codec))
-            .then(|| published(offered, codec, line, enabled.rtx))
+        (codec.kind() == kind && enabled.contains(codec)).then(|| published(codec, line, &repairs))
     });
     let mut known: Vec<PublishedCodec> = known.collect();
     let opus = known.iter().find(|codec| codec.codec == Codec::Opus).map(|opus| opus.payload_type);
@@ -56,12 +61,12 @@ pub(super) fn known_codecs(
     known
 }
 
-fn published(offered: &MediaSection, codec: Codec, line: &Line, rtx: bool) -> PublishedCodec {
-    let video_rtx = (rtx && codec.kind() == Kind::Video).then(|| offered.rtx_of(line.payload_type));
+fn published(codec: Codec, line: &Line, repairs: &[(u8, u8)]) -> PublishedCodec {
+    let rtx = repairs.iter().find(|(repaired, _)| *repaired == line.payload_type);
     PublishedCodec {
         codec,
         payload_type: line.payload_type,
-        rtx_payload_type: video_rtx.flatten(),
+        rtx_payload_type: rtx.map(|(_, payload_type)| *payload_type),
         clock_rate: line.clock_rate,
         channels: line.channels,
         parameters: line.parameters.clone(),

@@ -122,12 +122,6 @@ impl MediaSection {
         self.codecs.iter().find(|codec| codec.payload_type == payload_type)
     }
 
-    /// The payload type of `payload_type`'s retransmissions.
-    #[must_use]
-    pub fn rtx_of(&self, payload_type: u8) -> Option<u8> {
-        self.codecs.iter().find(|codec| codec.repairs() == Some(payload_type)).map(|codec| codec.payload_type)
-    }
-
     /// The sources of this section in the order of their first mention.
     #[must_use]
     pub fn sources(&self) -> Vec<u32> {

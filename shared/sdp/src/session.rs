@@ -84,12 +84,6 @@ impl Session {
         section.ice_ufrag.as_deref().or(self.ice_ufrag.as_deref())
     }
 
-    /// The password that holds for a section.
-    #[must_use]
-    pub fn ice_pwd<'a>(&'a self, section: &'a MediaSection) -> Option<&'a str> {
-        section.ice_pwd.as_deref().or(self.ice_pwd.as_deref())
-    }
-
     /// The certificate fingerprints that hold for a section.
     #[must_use]
     pub fn fingerprints<'a>(&'a self, section: &'a MediaSection) -> &'a [Fingerprint] {
