@@ -12,6 +12,8 @@ pub struct Scenario {
     /// From the engine to each subscriber, and back.
     pub downlink: Conditions,
     pub subscribers: Vec<Wish>,
+    /// Subscribers change their minds every second or so: other layers, a pause.
+    pub is_restless: bool,
     pub fault: Option<Fault>,
 }
 
@@ -53,6 +55,7 @@ impl Scenario {
             subscribers: [(2, 2), (1, 1), (0, 0)]
                 .map(|(layer_max, temporal_layer_max)| Wish { layer_max, temporal_layer_max })
                 .into(),
+            is_restless: false,
             fault: None,
         }
     }
@@ -77,6 +80,7 @@ impl Scenario {
             uplink: conditions,
             downlink: conditions,
             subscribers: vec![Wish { layer_max: 0, temporal_layer_max: 2 }],
+            is_restless: false,
             fault: Some(fault),
         }
     }

@@ -42,6 +42,7 @@ pub struct World {
     /// The publisher, then the subscribers.
     ends: Vec<End>,
     stranger: Stranger,
+    moods: Moods,
     /// By time, and in the order of sending.
     under_way: BTreeMap<(Instant, u64), Arrival>,
     sent: u64,
@@ -91,6 +92,7 @@ impl World {
             slab: Slab::default(),
             oracle: Oracle::new(scenario.subscribers.len()),
             ends,
+            moods: Moods { random: random.fork(), next_at: Instant(0) },
             stranger: Stranger { random: random.fork(), next_at: Instant(0), overheard: None },
             under_way: BTreeMap::new(),
             sent: 0,
@@ -158,7 +160,8 @@ impl World {
     fn next_at(&self) -> Option<Instant> {
         let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
         let clients = self.ends.iter().map(|end| end.client.next_at());
-        let deadlines = self.engine.next_deadline().into_iter().chain([self.stranger.next_at]);
+        let deadlines =
+            self.engine.next_deadline().into_iter().chain([self.stranger.next_at, self.moods.next_at]);
         // A deadline that has passed is due now.
         arrival.into_iter().chain(clients).chain(deadlines).min().map(|at| at.max(self.now))
     }
@@ -183,11 +186,28 @@ impl World {
             end.client.tick(now, &mut out, &mut self.oracle);
             self.send_from(number, out);
         }
+        if self.moods.next_at <= now {
+            self.moods.next_at = now + self.moods.random.duration(MOOD_INTERVAL_MAX);
+            if self.scenario.is_restless {
+                self.change_mind();
+            }
+        }
         if self.stranger.next_at <= now {
             for (from, bytes) in self.stranger.tick(now, &mut self.ends) {
                 self.arrive_at_engine(from, bytes);
             }
         }
+    }
+
+    /// One of the subscribers wants other layers of the video, or none for now.
+    fn change_mind(&mut self) {
+        let random = &mut self.moods.random;
+        let number = 1 + random.below(u32::try_from(self.scenario.subscribers.len()).unwrap_or(1)) as usize;
+        let [layer_max, temporal_layer_max] = [(); 2].map(|()| u8::try_from(random.below(3)).unwrap_or(0));
+        let paused = random.per_mille(150);
+        let wish = Wish { layer_max, temporal_layer_max };
+        let spec = SubscriptionSpec { paused, ..subscription_spec(number, MediaKind::Video, wish) };
+        self.command(Command::UpsertSubscription(Box::new(spec)));
     }
 
     fn arrive_at_engine(&mut self, from: SocketAddr, mut bytes: Vec<u8>) {
@@ -299,6 +319,13 @@ impl End {
             from_engine: Link::new(conditions, random.fork()),
         }
     }
+}
+
+/// When a subscriber changes its mind next.
+#[derive(Debug)]
+struct Moods {
+    random: Random,
+    next_at: Instant,
 }
 
 /// Somebody who knows an address and a ufrag, and no secret. Nothing may ever be sent there.
@@ -483,4 +510,5 @@ fn low_u16(number: usize) -> u16 {
 
 const ROOM: RoomId = RoomId(1);
 const REMOTE_UFRAG: &str = "client";
+const MOOD_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
 const STRANGE_INTERVAL: Duration = Duration::from_millis(100);
