@@ -162,3 +162,74 @@ fn what(command: Option<&command::Command>) -> What {
         Some(deed) => What::Deed(Box::new(deed.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::media::v1::resource::Spec;
+    use proto::media::v1::{RequestKeyFrame, Resource, Room};
+
+    use super::*;
+
+    fn upsert(revision: u64, id: u64) -> v1::Command {
+        let spec = Some(Spec::Room(Room { id, ..Room::default() }));
+        let resource = Resource { spec, ..Resource::default() };
+        v1::Command { revision, command: Some(command::Command::Upsert(resource)) }
+    }
+
+    const fn deed(publication: u64) -> command::Command {
+        command::Command::RequestKeyFrame(RequestKeyFrame { publication })
+    }
+
+    fn refused(revision: u64) -> v1::Refusal {
+        v1::Refusal { revision, reason: RefusalReason::Limit.into(), detail: String::new() }
+    }
+
+    fn refusal(command: usize) -> Refusal {
+        Refusal { command, reason: RefusalReason::Limit, detail: String::new() }
+    }
+
+    fn push(in_flight: &mut InFlight, commands: &[v1::Command]) -> oneshot::Receiver<Answer> {
+        let (answer, answered) = oneshot::channel();
+        in_flight.push(commands, answer);
+        answered
+    }
+
+    #[test]
+    fn answers_come_in_order_with_their_own_refusals() {
+        let mut in_flight = InFlight::default();
+        let mut first = push(&mut in_flight, &[upsert(1, 1), upsert(2, 2)]);
+        let mut empty = push(&mut in_flight, &[]);
+        let mut second = push(&mut in_flight, &[upsert(3, 3)]);
+        assert!(empty.try_recv().is_err(), "not before the first");
+        in_flight.acknowledged(1, vec![]);
+        assert!(first.try_recv().is_err(), "only the first part of it");
+        in_flight.acknowledged(2, vec![refused(2)]);
+        assert_eq!(first.try_recv(), Ok(Ok(vec![refusal(1)])));
+        assert_eq!(empty.try_recv(), Ok(Ok(vec![])));
+        assert!(second.try_recv().is_err());
+        let settled = in_flight.acknowledged(3, vec![refused(3)]);
+        assert_eq!(settled, [Settled { key: Key::Room(3), revision: 3, refused: true }]);
+        assert_eq!(second.try_recv(), Ok(Ok(vec![refusal(0)])));
+        assert_eq!(in_flight.commands(), 0);
+        assert_eq!(push(&mut in_flight, &[]).try_recv(), Ok(Ok(vec![])), "nothing to wait for");
+    }
+
+    #[test]
+    fn deeds_that_were_not_heard_are_done_after_a_break() {
+        let mut in_flight = InFlight::default();
+        let numbered = |revision| v1::Command { revision, command: Some(deed(revision)) };
+        let mut answer = push(&mut in_flight, &[upsert(1, 1), numbered(2), numbered(3)]);
+        let deeds = in_flight
+            .said_again(2, |key| (key == Key::Room(1)).then(|| (RefusalReason::Limit, String::new())));
+        assert_eq!(deeds, [deed(3)]);
+        assert_eq!(answer.try_recv(), Ok(Ok(vec![refusal(0)])));
+    }
+
+    #[test]
+    fn loss_answers_everybody() {
+        let mut in_flight = InFlight::default();
+        let mut answer = push(&mut in_flight, &[upsert(1, 1)]);
+        in_flight.lose();
+        assert_eq!(answer.try_recv(), Ok(Err(PlaneLost)));
+    }
+}

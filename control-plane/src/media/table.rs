@@ -142,3 +142,104 @@ pub struct Load {
     pub peers: u32,
     pub rooms: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::media::v1::{Peer, Publication, Room, Route, Subscription};
+
+    use super::*;
+
+    fn upsert(spec: Spec, state: &str) -> command::Command {
+        command::Command::Upsert(Resource {
+            spec: Some(spec),
+            state: state.as_bytes().to_vec(),
+            ..Resource::default()
+        })
+    }
+
+    fn specs() -> [Spec; 5] {
+        let (room, peer) = (1, 2);
+        [
+            Spec::Room(Room { id: room, worker: 1, audio_levels: None }),
+            Spec::Peer(Peer { id: peer, room, ..Peer::default() }),
+            Spec::Publication(Publication { id: 3, room, peer, ..Publication::default() }),
+            Spec::Subscription(Subscription { id: 4, room, peer, publication: 3, ..Subscription::default() }),
+            Spec::Route(Route { id: 5, room, receive_peer: peer, send_peer: peer, ..Route::default() }),
+        ]
+    }
+
+    fn full() -> Table {
+        let mut table = Table::default();
+        for (revision, spec) in (1..).zip(specs()) {
+            table.note(revision, &upsert(spec, "old"));
+        }
+        table
+    }
+
+    fn keys(table: &Table) -> Vec<Key> {
+        table.iter().map(|(key, ..)| key).collect()
+    }
+
+    #[test]
+    fn deletion_takes_what_belongs_to_it() {
+        for (name, key, left) in [
+            ("publication", Key::Publication(3), vec![Key::Room(1), Key::Peer(2), Key::Route(5)]),
+            ("peer", Key::Peer(2), vec![Key::Room(1), Key::Route(5)]),
+            ("room", Key::Room(1), vec![]),
+            ("unknown", Key::Peer(9), specs().iter().map(Key::of).collect()),
+        ] {
+            let mut table = full();
+            table.note(9, &command::Command::Delete(key.message()));
+            assert_eq!(keys(&table), left, "{name}");
+        }
+        let mut table = full();
+        table.remove(Key::Room(1));
+        assert!(table.owned.is_empty());
+    }
+
+    #[test]
+    fn refused_version_gives_way_to_the_one_before() {
+        let newest = |table: &Table| {
+            let (_, revision, resource) = table.iter().find(|(key, ..)| *key == Key::Peer(2)).unwrap();
+            (revision, String::from_utf8(resource.state.clone()).unwrap())
+        };
+        let [_, peer, ..] = specs();
+        let mut table = full();
+        table.note(10, &upsert(peer.clone(), "new"));
+        table.note(11, &upsert(peer, "newest"));
+        table.refused(Key::Peer(2), 10);
+        assert_eq!(newest(&table), (11, "newest".into()), "one between");
+        table.refused(Key::Peer(2), 11);
+        assert_eq!(newest(&table), (2, "old".into()), "the newest");
+        table.refused(Key::Peer(2), 99);
+        assert_eq!(newest(&table), (2, "old".into()), "one that is not there");
+        table.refused(Key::Peer(2), 2);
+        assert_eq!(keys(&table), [Key::Room(1), Key::Route(5)], "the only one");
+    }
+
+    #[test]
+    fn acknowledged_version_is_all_that_is_kept() {
+        let [_, peer, ..] = specs();
+        let mut table = full();
+        table.note(10, &upsert(peer.clone(), "new"));
+        table.note(11, &upsert(peer, "newest"));
+        table.acknowledged(Key::Peer(2), 11);
+        assert_eq!(table.entries[&Key::Peer(2)].len(), 1);
+        table.acknowledged(Key::Peer(2), 10);
+        assert_eq!(table.entries[&Key::Peer(2)].len(), 1, "late");
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_kept() {
+        let mut table = Table::default();
+        let [_, peer, ..] = specs();
+        table.note(1, &upsert(peer, "lost"));
+        assert_eq!(keys(&table), []);
+    }
+
+    #[test]
+    fn load_counts_by_the_rooms_worker() {
+        assert_eq!(full().load(2), [Load::default(), Load { peers: 1, rooms: 1 }]);
+        assert_eq!(full().load(1), [Load::default()], "a worker that is not there");
+    }
+}
