@@ -13,7 +13,7 @@ pub struct Numbers {
     unwrap: Option<Unwrap>,
     /// By how much picture ids lag; unwrapped, negative when ours are ahead.
     lag: i64,
-    /// The picture id, unwrapped, that was sent last.
+    /// The highest picture id, unwrapped, that was sent or may be sent late.
     sent: Option<i64>,
     tl0_index: Counter,
     key_index: Counter,
@@ -41,11 +41,12 @@ impl Numbers {
     }
 
     /// The packet, which is in order, is not forwarded: its picture leaves no hole, and leaves it only once.
-    pub fn skip(&mut self, read: Option<Unwrapped>, first_of_picture: bool) {
-        if let Some(read) = read {
-            self.unwrap = Some(read.next);
-            self.lag += i64::from(first_of_picture);
-        }
+    ///
+    /// What comes before it counts as sent, even if it is missing: it may come late, and a restart must not take its
+    /// numbers for others.
+    pub fn skip(&mut self, packet: &Descriptor, read: Option<Unwrapped>, first_of_picture: bool) {
+        self.lag += i64::from(first_of_picture && read.is_some());
+        self.send(packet, read);
     }
 
     #[must_use]

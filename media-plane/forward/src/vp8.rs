@@ -202,7 +202,7 @@ impl Munger {
             step.numbers.send(packet, read);
             return Plan::Forward(numbers.patch(packet, picture, numbers.lag()), step);
         }
-        step.numbers.skip(read, is_first);
+        step.numbers.skip(packet, read, is_first);
         if gap_is_inside { Plan::DropWithGap(step) } else { Plan::Drop(step) }
     }
 
@@ -313,6 +313,28 @@ mod tests {
         let outgoing = pass(&mut munger, &other, Order::Contiguous).unwrap().unwrap();
         assert_eq!(outgoing.picture_id, Some(PictureId::Fifteen(13_468)));
         assert_eq!((outgoing.tl0_picture_index, outgoing.key_index), (Some(234), Some(24)));
+    }
+
+    #[test]
+    fn switch_leaves_the_numbers_of_missing_pictures_to_them() {
+        let base = |id, tl0_index| Descriptor { tl0_picture_index: Some(tl0_index), ..packet(id, 0) };
+        let above = Descriptor {
+            temporal: Some(Temporal { id: 2, sync: false }),
+            tl0_picture_index: Some(11),
+            ..packet(103, 2)
+        };
+        let mut munger = started(&base(100, 10), 0);
+        for (name, packet, order, expected) in [
+            ("first", base(100, 10), Order::Contiguous, Ok(Some(100))),
+            ("above, behind a gap", above, Order::Gap, Ok(None)),
+            ("late base, the last that is sent", base(101, 11), Order::Late, Ok(Some(101))),
+        ] {
+            assert_eq!(picture(pass(&mut munger, &packet, order)), expected, "{name}");
+        }
+        munger.switch(&base(7, 200));
+        let outgoing = pass(&mut munger, &base(7, 200), Order::Contiguous).unwrap().unwrap();
+        assert_eq!(outgoing.picture_id.map(PictureId::value), Some(103), "102 is missing, too");
+        assert_eq!(outgoing.tl0_picture_index, Some(12));
     }
 
     #[test]

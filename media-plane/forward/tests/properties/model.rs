@@ -173,6 +173,7 @@ impl Model {
             if is_dropped {
                 push(&mut self.dropped, packet.picture);
                 self.lag += 1;
+                self.take_numbers(packet);
                 self.closed.insert(sequence);
                 return None;
             }
@@ -184,13 +185,20 @@ impl Model {
                 push(&mut self.dropped, packet.picture);
                 self.lag += 1;
             }
+            self.take_numbers(packet);
             self.closed.insert(sequence);
             return None;
         }
+        let picture = self.take_numbers(packet);
+        Some(self.send(packet, Some(picture)))
+    }
+
+    /// Up to here all numbers are taken, by what was sent or by what may come late.
+    fn take_numbers(&mut self, packet: &Packet) -> (u16, u8, u8) {
         let picture = self.picture(packet, self.lag);
         self.sent = Some(packet.picture - self.lag);
         (self.tl0.sent, self.key.sent) = (Some(picture.1), Some(picture.2));
-        Some(self.send(packet, Some(picture)))
+        picture
     }
 
     fn send(&mut self, packet: &Packet, picture: Option<(u16, u8, u8)>) -> Numbers {
