@@ -4,6 +4,7 @@
 //! come by RFC 5764. `session` holds what both implementations lack: several handshakes at once until one wins.
 
 pub mod certificate;
+pub mod client_hello;
 pub mod dimpl;
 pub mod fingerprint;
 pub mod record;

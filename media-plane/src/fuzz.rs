@@ -9,7 +9,7 @@ use crate::data::dcep;
 use crate::data::packet::{Packet, Stamp};
 use crate::dtls::certificate::Certificate;
 use crate::dtls::session::Session;
-use crate::dtls::{Implementation, Library, Role, record};
+use crate::dtls::{Implementation, Library, Role, client_hello, record};
 use crate::helper::input::{ChannelSpec, SctpSpec};
 
 /// Datagrams of one input: each begins with its length, two bytes.
@@ -52,6 +52,10 @@ fn dtls_session(library: &Library, role: Role, data: &[u8]) {
 /// The look at records that comes before any library.
 pub fn dtls_record(data: &[u8]) {
     let _ = record::hello(data);
+    for fragment in record::hello_fragments(data) {
+        let _ = client_hello::Reassembly::default().add(&fragment);
+    }
+    let _ = client_hello::prefers_aes_cm_to_aead(data);
     let cleaned = record::without_plain_alerts(data).into_owned();
     assert!(cleaned.len() <= data.len());
     assert_eq!(record::without_plain_alerts(&cleaned), cleaned);

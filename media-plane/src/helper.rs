@@ -122,7 +122,8 @@ impl Helper {
     pub fn datagram(&mut self, now: Instant, datagram: Datagram, sink: &mut impl Sink) {
         self.counters.dtls_datagrams_received += 1;
         let Datagram { peer, bytes } = datagram;
-        if self.peers.contains_key(&peer) {
+        // A client may speak before its answer, and so its fingerprint, has come: nobody could vouch for it yet.
+        if self.peers.get(&peer).is_some_and(|scheduled| scheduled.peer.knows_whom_to_trust()) {
             self.receive(now, peer, &bytes, sink);
         } else if !self.waiting.push(now, peer, bytes) {
             self.counters.dropped_unknown_peer += 1;
@@ -186,9 +187,12 @@ impl Helper {
             if another {
                 self.router.unready(id);
             }
+        } else {
+            self.peers.insert(id, Scheduled { peer: Peer::new(spec), deadline: None });
+        }
+        if !self.peers.get(&id).is_some_and(|scheduled| scheduled.peer.knows_whom_to_trust()) {
             return;
         }
-        self.peers.insert(id, Scheduled { peer: Peer::new(spec), deadline: None });
         for datagram in self.waiting.take(id) {
             self.receive(now, id, &datagram, sink);
         }

@@ -38,6 +38,27 @@ pub fn hello(datagram: &[u8]) -> Option<Hello> {
     Some(Hello { random, first: message_high == 0 && message_low == 0 })
 }
 
+/// A piece of a ClientHello, as one record carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment<'a> {
+    pub message_len: usize,
+    pub offset: usize,
+    pub body: &'a [u8],
+}
+
+/// The fragments of a first ClientHello that stand in this datagram in the clear.
+pub fn hello_fragments(datagram: &[u8]) -> impl Iterator<Item = Fragment<'_>> {
+    records(datagram).filter(|record| record.kind() == HANDSHAKE && record.epoch() == 0).filter_map(
+        |record| {
+            let (header, body) = record.body().split_first_chunk::<12>()?;
+            let [CLIENT_HELLO, l2, l1, l0, 0, 0, o2, o1, o0, f2, f1, f0] = *header else { return None };
+            let number = |bytes: [u8; 3]| bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            let body = body.get(..number([f2, f1, f0]))?;
+            Some(Fragment { message_len: number([l2, l1, l0]), offset: number([o2, o1, o0]), body })
+        },
+    )
+}
+
 /// Whether the first record is a handshake message in the clear.
 #[must_use]
 pub fn is_plain_handshake(datagram: &[u8]) -> bool {

@@ -77,6 +77,9 @@ impl Peer {
     /// Returns whether we spoke.
     pub(crate) fn path_valid(&mut self, now: Instant, library: &Library, events: &mut Vec<Event>) -> bool {
         self.path_valid = true;
+        if !self.knows_whom_to_trust() {
+            return false;
+        }
         let started = self.session.start(now, library);
         self.drain(now, events);
         started
@@ -131,6 +134,11 @@ impl Peer {
         let sctp = self.sctp.as_ref().and_then(Association::deadline);
         let next = self.session.deadline().into_iter().chain(sctp).min();
         next.filter(|next| next.saturating_duration_since(now) < HORIZON)
+    }
+
+    /// The client's fingerprints have been signalled; without them no handshake can succeed.
+    pub(crate) const fn knows_whom_to_trust(&self) -> bool {
+        !self.spec.fingerprints.is_empty()
     }
 
     pub(crate) const fn is_connected(&self) -> bool {

@@ -101,12 +101,16 @@ impl World {
     }
 
     fn upsert_peer(&mut self, id: u64, role: Role, client_made: bool) {
+        self.upsert_trusting(id, role, client_made, vec![self.certificate.fingerprint()]);
+    }
+
+    fn upsert_trusting(&mut self, id: u64, role: Role, client_made: bool, fingerprints: Vec<Fingerprint>) {
         self.order(Input::UpsertPeer(Box::new(PeerSpec {
             id: PeerId(id),
             room: ROOM,
             worker: WORKER,
             role,
-            fingerprints: vec![self.certificate.fingerprint()],
+            fingerprints,
             sctp: Some(sctp(if client_made { Vec::new() } else { channels() })),
         })));
     }
@@ -254,6 +258,26 @@ impl World {
 
     fn texts(&mut self, client: usize) -> Vec<String> {
         self.heard(client).into_iter().map(|(_, packet)| text_of(&packet)).collect()
+    }
+}
+
+#[test]
+fn a_client_that_speaks_before_its_answer_is_heard_afterwards() {
+    for role in [Role::Server, Role::Client] {
+        let mut world = World::new();
+        world.upsert_trusting(1, role, true, Vec::new());
+        world.order(Input::PathValid(PeerId(1)));
+        world.client(1, role, true);
+        world.settle();
+        assert_eq!(world.helper.counters().dtls_handshakes_started, 0, "{role:?}: nobody vouches for it yet");
+        world.upsert_peer(1, role, true);
+        let before = world.now;
+        world.until("secured", |world| world.keys == [PeerId(1)]);
+        assert_eq!(world.helper.counters().dtls_handshakes_started, 1, "{role:?}");
+        assert_eq!(world.helper.counters().dtls_handshakes_failed, 0, "{role:?}");
+        if role == Role::Server {
+            assert!(world.now - before < Duration::from_millis(40), "no retransmission was needed");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ fn equals_the_reference_model_on_a_hundred_thousand_packets() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
 
     #[test]
     fn promises_hold_in_any_world(seed in any::<u64>()) {

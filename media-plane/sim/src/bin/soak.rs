@@ -1,0 +1,69 @@
+//! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, or one world for long: `soak hours 1 7`.
+
+use std::ops::Range;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sim::scenario::Scenario;
+use sim::world::{Report, World};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Vec<u64> = arguments.iter().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let broken = match (arguments.first().map(String::as_str), numbers.as_slice()) {
+        (Some("seeds"), &[from, to]) => seeds(from..to),
+        (Some("hours"), &[hours, seed]) => long(Duration::from_secs(hours * 3_600), seed),
+        _ => {
+            eprintln!("usage: soak seeds FROM TO | soak hours COUNT SEED");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{broken} broken");
+    if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Each seed in each kind of world; every other one with subscribers that change their minds.
+fn seeds(seeds: Range<u64>) -> usize {
+    let scenarios = [
+        ("no loss", Scenario::with_loss(0)),
+        ("5 %", Scenario::with_loss(50)),
+        ("20 %", Scenario::with_loss(200)),
+        ("bursts", Scenario::with_bursts()),
+    ];
+    let worlds = seeds.flat_map(|seed| scenarios.iter().map(move |(name, scenario)| (seed, name, scenario)));
+    worlds
+        .filter(|(seed, name, scenario)| {
+            let scenario = Scenario { is_restless: seed % 2 == 0, ..(*scenario).clone() };
+            is_broken(&format!("seed {seed}, {name}"), &World::new(*seed, scenario).run())
+        })
+        .count()
+}
+
+/// One subscriber gets all layers, one the middle, one the lowest with no more than temporal layer 0.
+fn long(duration: Duration, seed: u64) -> usize {
+    let losses = [0, 10, 50];
+    let worlds = losses.map(|loss| (loss, Scenario { duration, ..Scenario::with_loss(loss) }));
+    worlds
+        .into_iter()
+        .filter(|(loss, scenario)| {
+            let report = World::new(seed, scenario.clone()).run();
+            for (wish, (fared, wished)) in
+                scenario.subscribers.iter().zip(report.fared.iter().zip(&report.wished))
+            {
+                println!(
+                    "{loss} per mille lost, {wish:?}: {:?} of {wished} shown, {:?}",
+                    fared.shown, fared.longest_freeze
+                );
+            }
+            is_broken(&format!("seed {seed}, {loss} per mille"), &report)
+        })
+        .count()
+}
+
+fn is_broken(name: &str, report: &Report) -> bool {
+    let is_broken = !report.violations.is_empty() || report.unreadable > 0;
+    if is_broken {
+        println!("{name}: {} unreadable, {:?}", report.unreadable, report.violations);
+    }
+    is_broken
+}
