@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::run::Run;
 
-/// 60 worlds of some 2,000 packets each.
+/// 60 worlds of some 1,700 packets each.
 #[test]
 fn equals_the_reference_model_on_a_hundred_thousand_packets() {
     let packets: usize = (0..60).map(|seed| Run::new(seed).play(320)).sum();
@@ -19,8 +19,6 @@ fn equals_the_reference_model_on_a_hundred_thousand_packets() {
 }
 
 proptest! {
-
-
     #[test]
     fn promises_hold_in_any_world(seed in any::<u64>()) {
         Run::new(seed).play(150);
