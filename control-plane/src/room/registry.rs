@@ -106,6 +106,12 @@ impl Registry {
         self.rooms.counts()
     }
 
+    /// The media planes that rooms are placed on.
+    #[must_use]
+    pub fn planes(&self) -> &Planes {
+        &self.context.planes
+    }
+
     /// How often each thing was refused to clients, by name.
     #[must_use]
     pub fn refusals(&self) -> Vec<(&'static str, u64)> {

@@ -213,14 +213,14 @@ async fn resume_tells_what_data_arrived() {
 
 /// Of a join with two peer connections: the room, and the peer on which we offer.
 fn room_and_subscriber(written: &[proto::Command]) -> (u64, u64) {
-    let peers = written.iter().filter_map(|command| match &command.command {
+    let mut peers = written.iter().filter_map(|command| match &command.command {
         Some(Command::Upsert(resource)) => match &resource.spec {
             Some(Spec::Route(route)) => Some((route.room, route.send_peer)),
             _ => None,
         },
         _ => None,
     });
-    peers.last().expect("a route")
+    peers.next().expect("a route")
 }
 
 #[tokio::test]

@@ -495,3 +495,24 @@ fn lost_media_plane_sends_everybody_to_join_anew_in_the_same_room() {
     assert_eq!(only!(world.hear(&again), Response::Join).room.unwrap().sid, sid);
     assert_eq!(world.count(|name| matches!(name, super::Name::Room(_))), 1, "the room is written anew");
 }
+
+#[test]
+fn ice_restart_in_an_offer_is_answered_with_new_credentials_beside_the_old() {
+    for arrival in [arrival("alice"), single("alice")] {
+        let mut world = World::new();
+        let mut client = world.connect(arrival);
+        client.offer(&mut world);
+        world.hear(&client);
+        let before = world.participant(&client).publisher.session.local_ice();
+        client.offer(&mut world);
+        assert!(!world.hear_names(&client).contains(&"trickle"), "nothing new, nothing to trickle");
+        client.generation += 1;
+        client.offer(&mut world);
+        let heard = world.hear(&client);
+        let after = world.participant(&client).publisher.session.local_ice();
+        assert_eq!(after[1..], before[..]);
+        let answer = only!(heard, Response::Answer);
+        assert!(answer.sdp.contains(&after[0].ufrag) && !answer.sdp.contains(&before[0].ufrag));
+        assert!(only!(heard, Response::Trickle).candidate_init.contains(&after[0].ufrag));
+    }
+}

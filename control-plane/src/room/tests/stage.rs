@@ -20,18 +20,20 @@ use crate::media::address::{Address, Bearer};
 use crate::media::plane::{Options, Plane};
 use crate::media::reconcile::Orphans;
 
+type Tell = mpsc::UnboundedSender<Result<proto::MediaMessage, Status>>;
+
 /// The test's end.
 pub(super) struct Stage {
     pub(super) plane: Plane,
     batches: mpsc::UnboundedReceiver<Vec<proto::Command>>,
-    tell: Arc<Mutex<Option<mpsc::UnboundedSender<Result<proto::MediaMessage, Status>>>>>,
+    tell: Arc<Mutex<Option<Tell>>>,
     events: u64,
     _directory: tempfile::TempDir,
 }
 
 struct Service {
     batches: mpsc::UnboundedSender<Vec<proto::Command>>,
-    tell: Arc<Mutex<Option<mpsc::UnboundedSender<Result<proto::MediaMessage, Status>>>>>,
+    tell: Arc<Mutex<Option<Tell>>>,
 }
 
 impl Stage {
