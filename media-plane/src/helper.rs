@@ -29,7 +29,7 @@ use crate::dtls::{Implementation, Library, SetupError};
 use crate::helper::counters::Counters;
 use crate::helper::input::{Input, PeerSpec, ReplayData, SendData};
 use crate::helper::output::{Output, Sink};
-use crate::helper::peer::{Event, Peer};
+use crate::helper::peer::{Event, Peer, Updated};
 use crate::helper::queue::Datagram;
 use crate::helper::waiting::Waiting;
 
@@ -180,11 +180,12 @@ impl Helper {
     fn upsert_peer(&mut self, now: Instant, spec: PeerSpec, sink: &mut impl Sink) {
         let id = spec.id;
         if self.peers.contains_key(&id) {
-            let mut another = false;
+            let mut updated = Updated::default();
             self.with_peer(now, id, sink, |peer, library, events| {
-                another = peer.update(now, spec, library, events);
+                updated = peer.update(now, spec, library, events);
             });
-            if another {
+            self.counters.dtls_handshakes_started += u64::from(updated.spoke);
+            if updated.another {
                 self.router.unready(id);
             }
         } else {

@@ -23,6 +23,15 @@ pub(crate) struct Peer {
     path_valid: bool,
 }
 
+/// What came of an update.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Updated {
+    /// The association starts over, because the client is another one.
+    pub(crate) another: bool,
+    /// We began a handshake.
+    pub(crate) spoke: bool,
+}
+
 /// What the helper has to see to.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -50,14 +59,14 @@ impl Peer {
         Self { spec, session, sctp: None, path_valid: false }
     }
 
-    /// Returns whether the association starts over because the client is another one.
     pub(crate) fn update(
         &mut self,
         now: Instant,
         spec: PeerSpec,
         library: &Library,
         events: &mut Vec<Event>,
-    ) -> bool {
+    ) -> Updated {
+        let mut spoke = false;
         let another = self.spec.role != spec.role || self.spec.fingerprints != spec.fingerprints;
         self.spec = spec;
         if another {
@@ -66,12 +75,12 @@ impl Peer {
             self.session = Session::new(self.spec.role, Arc::from(self.spec.fingerprints.as_slice()));
             self.sctp = None;
             if self.path_valid {
-                self.path_valid(now, library, events);
+                spoke = self.path_valid(now, library, events);
             }
         } else if self.session.is_connected() && self.sctp.is_none() {
             self.start_sctp(now);
         }
-        another
+        Updated { another, spoke }
     }
 
     /// Returns whether we spoke.
