@@ -261,6 +261,7 @@ const UNMUTE_TOLERANCE: Duration = Duration::from_millis(200);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Reference;
     use wire::picture_id::PictureId;
     use wire::vp8::{Descriptor, Temporal};
 
@@ -417,7 +418,10 @@ mod tests {
     fn pause_and_mute_leave_no_hole_and_need_a_key_frame() {
         let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
         forwarder.set_target(Some(0), 2);
-        forwarder.forward(NOW, &key(video(10, 500, 0))).unwrap();
+        let reference = Some(Reference { received: NOW, ntp: NtpTime(1_000 << 32), rtp: 0xab_cdef });
+        let reported = |facts| Facts { reference, ..facts };
+        forwarder.forward(NOW, &reported(key(video(10, 500, 0)))).unwrap();
+        assert_eq!(forwarder.sender_report(NOW), Some((NtpTime(1_000 << 32), 0xab_cdef)));
         for (name, reason, set, sequence, expected) in [
             (
                 "pause",
@@ -437,7 +441,7 @@ mod tests {
             assert_eq!(forwarder.needs_key_frame(), Some(0), "{name}");
             let waiting = forwarder.forward(NOW, &video(sequence + 1, 501, 0));
             assert_eq!(waiting, Err(Reason::AwaitingKeyFrame), "{name}");
-            let resumed = forwarder.forward(NOW, &key(video(sequence + 2, 700, 0))).map(numbers);
+            let resumed = forwarder.forward(NOW, &reported(key(video(sequence + 2, 700, 0)))).map(numbers);
             let (outgoing, picture, tl0_index, key_index) = expected;
             assert_eq!(resumed, Ok((outgoing, Some((picture, tl0_index, key_index)))), "{name}");
         }
@@ -466,6 +470,23 @@ mod tests {
     }
 
     #[test]
+    fn clock_that_stood_still_while_muted_is_caught_up_with_even_after_a_pause() {
+        for (name, muted, expected) in
+            [("paused", false, 0xab_cdef + 1), ("muted, too", true, 0xab_cdef + 48_000)]
+        {
+            let mut forwarder = Forwarder::new(Class::Audio, 48_000);
+            forwarder.forward(NOW, &audio(10)).unwrap();
+            forwarder.set_muted(muted);
+            forwarder.set_paused(true);
+            forwarder.set_paused(false);
+            forwarder.set_muted(false);
+            let resumed = Facts { timestamp: 0xab_cdef + 1, ..audio(60) };
+            let rewrite = forwarder.forward(Instant(1_000_000_000), &resumed).unwrap();
+            assert_eq!(rewrite.timestamp, expected, "{name}");
+        }
+    }
+
+    #[test]
     fn first_number_is_in_the_lower_half_of_a_cycle() {
         let mut forwarder = Forwarder::new(Class::Audio, 48_000);
         assert_eq!(forwarder.forward(NOW, &audio(0x3_ffff)).map(|rewrite| rewrite.sequence), Ok(Seq(0x7fff)));
@@ -476,7 +497,7 @@ mod tests {
     fn layer_that_lags_behind_is_refused_without_a_trace() {
         let mut forwarder = Forwarder::new(Class::Vp8, 90_000);
         forwarder.set_target(Some(0), 2);
-        let reported = |rtp| Some(crate::facts::Reference { received: NOW, ntp: NtpTime(1_000 << 32), rtp });
+        let reported = |rtp| Some(Reference { received: NOW, ntp: NtpTime(1_000 << 32), rtp });
         let start = Facts { reference: reported(0xab_cdef), ..key(video(10, 500, 0)) };
         forwarder.forward(NOW, &start).unwrap();
         forwarder.set_target(Some(1), 2);

@@ -275,4 +275,19 @@ mod tests {
             Some((start + Duration::from_millis(50) + Duration::from_millis(200), 14_500 + 18_000))
         );
     }
+
+    #[test]
+    fn clock_that_was_not_believed_is_not_asked_again() {
+        let mut timeline = started(true);
+        let tolerance = Duration::from_millis(200);
+        // After a mute of 10 s the clock goes on where it stood, and the report says so.
+        let resumed = facts(1, 10_001, reference(10_000, 10_001));
+        let alignment = timeline.align(at(10_000), &resumed, tolerance);
+        assert_eq!((alignment.timestamp, alignment.is_told), (910_000, false));
+        timeline.switch(&resumed, &alignment);
+        timeline.send(at(10_000), &resumed, 910_000);
+        let other = facts(2, 500, reference(10_000, 500));
+        let later = Facts { timestamp: 500 + 9_000, ..other };
+        assert_eq!(timeline.align(at(10_130), &later, tolerance).timestamp, 919_000, "by the new relation");
+    }
 }

@@ -214,7 +214,7 @@ impl Munger {
         };
         Gap {
             // What lay before a new numbering has none of its ids.
-            before: (!restarts && picture != highest).then(|| (highest, late(self.newest))),
+            before: (!restarts).then(|| (highest, late(self.newest))),
             between: (highest + 1, picture - 1, Late::Unseen(numbers.lag(), self.layers)),
             behind: (picture, late(fate)),
         }
@@ -477,6 +477,7 @@ mod tests {
             ("late, of the one before it", 2_999, 0, Order::Late, Err(Reason::UnknownPicture)),
             ("fallen back and dropped", 2_000, 1, Order::Contiguous, Ok(None)),
             ("on from there, without a hole", 2_001, 0, Order::Contiguous, Ok(Some(5_007))),
+            ("fallen back by one", 2_000, 0, Order::Contiguous, Ok(Some(5_008))),
         ] {
             assert_eq!(picture(pass(&mut munger, &packet(id, temporal), order)), expected, "{name}");
         }
