@@ -178,7 +178,7 @@ test('a port in use is an error, and no media plane is left behind', async () =>
 test('a media plane that cannot take its UDP port is started again with back-off, and says why', async () => {
   const { port, text } = await yaml();
   const udpPort = /udp_port: (\d+)/.exec(text)[1];
-  const taken = createSocket('udp4').bind(Number(udpPort), '0.0.0.0');
+  const taken = createSocket('udp4').bind(Number(udpPort), '0.0.0.0').unref();
   const server = await launchListening(['--keys', `a: ${secret}`, '--config-body', text]);
   try {
     assert.match(server.output(), new RegExp(`${udpPort}`));
