@@ -90,6 +90,7 @@ fn admit(turn: &mut Turn<'_>, connection: ConnectionId, profile: Profile, single
         subscriptions: IndexMap::new(),
         tracks: Vec::new(),
         connection: Some(connection),
+        absent_since: None,
         timers: Timers { join: Some(turn.now.after(JOIN_TIMEOUT)), ..Timers::default() },
         denied: Vec::new(),
         score: quality::SCORE_MAX,

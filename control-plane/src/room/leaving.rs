@@ -27,8 +27,9 @@ pub fn leave(turn: &mut Turn<'_>, who: &ParticipantSid, request: &LeaveRequest) 
 /// The WebSocket is gone. Whoever has a transport stays until it resumes, or until that fails.
 pub fn disconnected(turn: &mut Turn<'_>, connection: ConnectionId) {
     let Some(who) = turn.room.connections.remove(&connection) else { return };
+    let now = turn.now;
     let Some(participant) = turn.participant_mut(&who) else { return };
-    participant.disconnect();
+    participant.disconnect(now);
     let never_connected = participant.profile.stage != Stage::Active;
     let failed = participant.timers.cleanup.is_some();
     if never_connected {
@@ -59,7 +60,8 @@ pub fn ask_to_resume(turn: &mut Turn<'_>, who: &ParticipantSid, reason: Disconne
 
 /// Closes the WebSocket; the participant stays.
 pub fn hang_up(turn: &mut Turn<'_>, who: &ParticipantSid) {
-    if let Some(connection) = turn.participant_mut(who).and_then(Participant::disconnect) {
+    let now = turn.now;
+    if let Some(connection) = turn.participant_mut(who).and_then(|participant| participant.disconnect(now)) {
         turn.room.connections.remove(&connection);
         turn.say(Say::Close { connection });
     }
@@ -153,7 +155,7 @@ fn shorten_cleanup(turn: &mut Turn<'_>, who: &ParticipantSid) {
 
 fn free(turn: &mut Turn<'_>, participant: &Participant) {
     for subscription in participant.subscriptions.values() {
-        turn.delete_subscription(subscription.id);
+        turn.delete_subscription(subscription);
     }
     for track in &participant.tracks {
         withdraw(turn, track);

@@ -43,7 +43,9 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescripti
     let id = peer.id;
     turn.touch_peer(id);
     publishing::receive(turn, who, &answered.received);
-    apply_sent(turn, who, &answered.sent, &answered.unsupported);
+    if single {
+        apply_sent(turn, who, &answered.sent, &answered.unsupported);
+    }
     respond(turn, who, offer.id, answered, single);
 }
 

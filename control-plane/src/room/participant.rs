@@ -27,6 +27,8 @@ pub struct Participant {
     pub tracks: Vec<TrackSid>,
     /// The WebSocket, while there is one.
     pub connection: Option<ConnectionId>,
+    /// It has heard nothing since then.
+    pub absent_since: Option<Time>,
     pub timers: Timers,
     /// Tracks of which the client was told that it must not have them.
     pub denied: Vec<TrackSid>,
@@ -121,10 +123,11 @@ impl Participant {
     }
 
     /// The WebSocket is gone, and with it whatever the client owed us an answer for.
-    pub fn disconnect(&mut self) -> Option<ConnectionId> {
+    pub fn disconnect(&mut self, now: Time) -> Option<ConnectionId> {
         for peer in self.peers_mut() {
             peer.negotiation = Negotiation { last: peer.negotiation.last, ..Negotiation::default() };
         }
+        self.absent_since = Some(now);
         self.connection.take()
     }
 

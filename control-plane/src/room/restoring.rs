@@ -135,6 +135,7 @@ fn add_participants(
             subscriptions: IndexMap::new(),
             tracks: state.tracks.iter().filter(|track| room.tracks.contains_key(*track)).cloned().collect(),
             connection: None,
+            absent_since: Some(now),
             timers: Timers { join: waiting.then(|| now.after(JOIN_TIMEOUT)), ..Timers::default() },
             denied: Vec::new(),
             score: quality::SCORE_MAX,

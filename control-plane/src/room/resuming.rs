@@ -5,6 +5,7 @@ use std::time::Duration;
 use livekit_protocol::{DisconnectReason, leave_request, signal_response};
 use proto::media::v1::TransportState;
 
+use crate::room::clock::Time;
 use crate::room::effect::{ConnectionId, Refused, Say};
 use crate::room::info;
 use crate::room::join::Arrival;
@@ -24,12 +25,12 @@ pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
         return turn_away(turn, connection, protocol);
     };
     let who = &who;
-    let sabotage = swap(turn, who, connection, arrival);
+    let (sabotage, absent_since) = swap(turn, who, connection, arrival);
     if sabotage == Some(Sabotage::BeforeMessages) {
         turn.say(Say::Joined { connection, participant: who.clone() });
         return leaving::hang_up(turn, who);
     }
-    tell_what_was_missed(turn, who, last_message_sequence);
+    tell_what_was_missed(turn, who, last_message_sequence, absent_since);
     for request in &arrival.add_track_requests {
         publishing::add_track(turn, who, request.clone());
     }
@@ -61,9 +62,12 @@ fn swap(
     who: &ParticipantSid,
     connection: ConnectionId,
     arrival: &Arrival,
-) -> Option<Sabotage> {
+) -> (Option<Sabotage>, Time) {
     let now = turn.now;
-    let participant = turn.participant_mut(who)?;
+    let Some(participant) = turn.participant_mut(who) else { return (None, now) };
+    // A connection that we believed in may have been dead for as long as that.
+    let unnoticed = Time(now.0.saturating_sub(UNNOTICED_MAX_US)).max(participant.profile.joined_at);
+    let absent_since = participant.absent_since.take().unwrap_or(unnoticed);
     let former = participant.connection.replace(connection);
     participant.profile.claims.expires_at =
         participant.profile.claims.expires_at.max(arrival.claims.expires_at);
@@ -78,15 +82,21 @@ fn swap(
     }
     turn.room.connections.insert(connection, who.clone());
     turn.touch_participant(who);
-    sabotage
+    (sabotage, absent_since)
 }
 
-fn tell_what_was_missed(turn: &mut Turn<'_>, who: &ParticipantSid, last_message_sequence: u32) {
+fn tell_what_was_missed(
+    turn: &mut Turn<'_>,
+    who: &ParticipantSid,
+    last_message_sequence: u32,
+    absent_since: Time,
+) {
     let Some(participant) = turn.participant(who) else { return };
     let reconnect = welcome::reconnect(turn.surroundings, participant, last_message_sequence);
     let mut everyone = welcome::others(turn.room, participant);
-    // Who left meanwhile: an identity that came back is there again under another sid, and both are told.
-    everyone.splice(0..0, turn.room.departed.iter().map(|departed| departed.info.clone()));
+    // Who left meanwhile. An identity that came back is there under another sid: its going comes before its coming.
+    let departed = turn.room.departed.iter().filter(|departed| departed.at >= absent_since);
+    everyone.splice(0..0, departed.map(|departed| departed.info.clone()));
     everyone.push(info::participant(turn.room, participant));
     turn.send(who, signal_response::Message::Reconnect(reconnect));
     updating::send_batched(turn, who, everyone);
@@ -111,3 +121,5 @@ fn restart_subscriber(turn: &mut Turn<'_>, who: &ParticipantSid) {
 
 /// A failed transport must be back this long after a resume. (Detection takes 15 s: a dead client is gone in 25 s.)
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The ping timeout of clients and of ours: the longest that an end of a connection goes unnoticed.
+const UNNOTICED_MAX_US: u64 = 15_000_000;

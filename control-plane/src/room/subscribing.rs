@@ -155,7 +155,7 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
 pub fn drop(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     let Some(participant) = turn.participant_mut(who) else { return };
     let Some(subscription) = participant.subscriptions.shift_remove(sid) else { return };
-    turn.delete_subscription(subscription.id);
+    turn.delete_subscription(&subscription);
     offering::request(turn, who, Cause::Removal);
 }
 

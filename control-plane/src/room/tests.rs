@@ -291,7 +291,7 @@ impl World {
             Key::Subscription(id) => Name::Subscription(id),
             Key::Route(id) => Name::Route(id),
         };
-        self.resources.remove(&name);
+        assert!(self.resources.remove(&name).is_some(), "{name:?} is deleted, but was never written");
         let orphans: Vec<Name> = self
             .resources
             .iter()

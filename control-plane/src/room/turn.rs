@@ -17,6 +17,7 @@ use crate::room::mint::Mint;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::Participant;
 use crate::room::state::Room;
+use crate::room::subscription::Subscription;
 use crate::room::surroundings::Surroundings;
 
 #[derive(Debug)]
@@ -118,9 +119,11 @@ impl<'a> Turn<'a> {
         self.touched.subscriptions.insert(id);
     }
 
-    pub fn delete_subscription(&mut self, id: u64) {
-        self.room.directory.subscriptions.remove(&id);
-        self.delete(Floor::Subscription, id);
+    pub fn delete_subscription(&mut self, subscription: &Subscription) {
+        self.room.directory.subscriptions.remove(&subscription.id);
+        if subscription.is_negotiated() {
+            self.delete(Floor::Subscription, subscription.id);
+        }
     }
 
     /// The client has no media section for it any more: what is subscribed stays, what is sent ends.

@@ -516,3 +516,18 @@ fn ice_restart_in_an_offer_is_answered_with_new_credentials_beside_the_old() {
         assert!(only!(heard, Response::Trickle).candidate_init.contains(&after[0].ufrag));
     }
 }
+
+#[test]
+fn resume_does_not_tell_of_departures_that_the_client_saw() {
+    let mut world = World::new();
+    let alice = world.connect(arrival("alice"));
+    let first = world.connect(arrival("bob"));
+    let gone = world.sid(&first);
+    world.say(&first, Request::Leave(LeaveRequest::default()));
+    world.connect(arrival("bob"));
+    world.disconnect(&alice);
+    let again = world.join(Arrival { reconnect: true, ..arrival("alice") });
+    let update = only!(world.hear(&again), Response::Update);
+    assert!(update.participants.iter().all(|one| one.sid != gone.0), "clients know participants by identity");
+    assert_eq!(update.participants.len(), 2);
+}

@@ -501,3 +501,14 @@ fn subscription_survives_a_resume_of_either_side() {
         assert_eq!(call.subscription(), before, "{identity}");
     }
 }
+
+#[test]
+fn subscriber_that_publishes_too_goes_on_receiving() {
+    for (alice, bob) in [(arrival("alice"), arrival("bob")), (single("alice"), single("bob"))] {
+        let mut call = call(alice, bob, TrackType::Video);
+        let before = call.subscription();
+        assert!(before.is_some());
+        call.bob.publish(&mut call.world, "own", TrackType::Audio);
+        assert_eq!(call.subscription(), before);
+    }
+}

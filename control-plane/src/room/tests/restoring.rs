@@ -20,6 +20,7 @@ fn kept(world: &World) -> Vec<proto::Resource> {
 fn lasting(participant: &Participant) -> Participant {
     let mut lasting = participant.clone();
     lasting.connection = None;
+    lasting.absent_since = None;
     lasting.timers = Timers::default();
     lasting.denied.clear();
     lasting.score = 100.0;
