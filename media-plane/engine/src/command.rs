@@ -182,6 +182,7 @@ pub struct SubscriptionSpec {
     pub cname: String,
 }
 
+/// RED that is mapped to what Opus is mapped to goes out as Opus: the primary frame of each packet alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadMapping {
     pub from: PayloadType,

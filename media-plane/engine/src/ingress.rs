@@ -5,6 +5,7 @@ pub mod elements;
 pub mod key_frame;
 pub mod nack;
 pub mod reception;
+pub mod red;
 pub mod seen;
 pub mod source;
 pub mod twcc;

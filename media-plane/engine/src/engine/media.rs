@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use forward::facts::{Facts, Reference};
+use forward::rewrite::{Patch, Rewrite};
 use srtp::cipher::Cipher;
 use srtp::inbound::OpenError;
 use units::handle::{PeerId, PublicationId};
@@ -12,13 +13,14 @@ use units::time::Instant;
 use wire::rtp::{Header, without_padding};
 use wire::rtx;
 
-use crate::command::{ExtensionKind, MediaKind, PayloadCodec, UplinkFeedback};
+use crate::command::{Codec, ExtensionKind, MediaKind, PayloadCodec, PayloadMapping, UplinkFeedback};
 use crate::discard::{CopyReason, Reason};
 use crate::egress::sent::Copied as Remembered;
 use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
 use crate::ingress::codec::Picture;
+use crate::ingress::red::Primary;
 use crate::ingress::source::Assignment;
 use crate::ingress::{Head, Source};
 use crate::outbox::Outbox;
@@ -334,13 +336,15 @@ impl<C: Cipher> Engine<C> {
         let wall_clock = self.wall_clock(now);
         let Some(ids) = self.peers.get(slot).map(|peer| peer.ingress.ids) else { return 0 };
         let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
+        let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
+        let primary = Primary::read(arrival.codec.codec, payload);
         let mut sent = 0;
         let mut wanted_layers = 0_u8;
         for subscription in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
             let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
             let subscriber = subscription.peer;
-            let mut copy = Copying { now, wall_clock, publication, facts, codec: &arrival.codec };
+            let mut copy = Copying { now, wall_clock, publication, facts, codec: &arrival.codec, primary };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
             match copy.send(subscription, peer, &mut packet, out) {
                 Ok(len) => {
@@ -394,6 +398,8 @@ struct Copying<'a> {
     publication: &'a Publication,
     facts: &'a Facts,
     codec: &'a PayloadCodec,
+    /// The frame that a well-formed RED packet was sent for.
+    primary: Option<Primary>,
 }
 
 impl Copying<'_> {
@@ -407,8 +413,16 @@ impl Copying<'_> {
         let path = peer.destination().ok_or(CopyReason::NotConnected)?;
         let outbound = peer.transport.outbound.as_mut().ok_or(CopyReason::NotConnected)?;
         let mapping = subscription.mapping(self.codec.payload_type).ok_or(CopyReason::NotMapped)?;
+        let front = self.cut_off(subscription, &mapping)?;
+        let payload_len = self.facts.payload_len - front;
         let forwarder = subscription.forwarder(self.codec, self.publication).ok_or(CopyReason::OtherCodec)?;
-        let rewrite = forwarder.forward(self.now, self.facts)?;
+        let rewrite = match front {
+            0 => forwarder.forward(self.now, self.facts)?,
+            _ => {
+                let patch = Some(Patch::empty(front));
+                Rewrite { patch, ..forwarder.forward(self.now, &Facts { payload_len, ..*self.facts })? }
+            }
+        };
         let index = subscription.stream.index(rewrite.sequence).ok_or(CopyReason::TooLate)?;
         let stamp = peer.egress.stamp(self.wall_clock);
         let copied = Copied {
@@ -444,9 +458,22 @@ impl Copying<'_> {
         });
         let len = sent?.len;
         stream.packets += 1;
-        stream.payload_bytes += self.facts.payload_len as u64;
+        stream.payload_bytes += payload_len as u64;
         stream.budget.sent(self.now, len);
         Ok(len)
+    }
+
+    /// How much of the payload's front this subscriber does not get: all of a RED packet but its primary frame,
+    /// if its client takes only Opus.
+    fn cut_off(&self, subscription: &Subscription, mapping: &PayloadMapping) -> Result<usize, CopyReason> {
+        if self.codec.codec != Codec::Red || self.facts.payload_len == 0 {
+            return Ok(0);
+        }
+        let opus = self.publication.spec.codecs.iter().find(|codec| codec.codec == Codec::Opus);
+        let opus = opus.and_then(|opus| subscription.mapping(opus.payload_type));
+        let Some(opus) = opus.filter(|opus| opus.to == mapping.to) else { return Ok(0) };
+        let primary = self.primary.filter(|primary| primary.payload_type == opus.from);
+        Ok(primary.ok_or(CopyReason::Malformed)?.offset)
     }
 }
 
