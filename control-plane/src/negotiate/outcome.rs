@@ -72,8 +72,6 @@ pub struct SentSection {
     pub payloads: Vec<proto::PayloadMapping>,
     /// False: no payload of this section has RTX.
     pub rtx: bool,
-    /// The publication carries RED but this client does not take it: it gets what comes as plain Opus only.
-    pub red_unsupported: bool,
 }
 
 /// Media sections that the client must offer before everything can be sent (`media_sections_requirement`).

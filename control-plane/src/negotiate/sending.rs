@@ -45,10 +45,7 @@ pub(super) fn find(sends: &[SendTrack], subscription: u64) -> Option<&SendTrack>
 /// How a track's payload types become a client's. `theirs` is what the client takes, in its payload types.
 pub(super) fn map(send: &SendTrack, theirs: &[PublishedCodec]) -> Vec<proto::PayloadMapping> {
     let mapped = send.codecs.iter().filter_map(|ours| {
-        let best = best_fit(ours, theirs)?;
-        if ours.codec == Codec::Red && !opus_is_alike(send, theirs) {
-            return None;
-        }
+        let best = target(ours, send, theirs)?;
         let rtx = best.rtx_payload_type.filter(|_| send.rtx_ssrc != 0);
         Some(proto::PayloadMapping {
             from: ours.payload_type.into(),
@@ -59,6 +56,21 @@ pub(super) fn map(send: &SendTrack, theirs: &[PublishedCodec]) -> Vec<proto::Pay
     mapped.collect()
 }
 
+/// RED becomes Opus where the client takes no RED, or would look for another payload type in its blocks: the media
+/// plane then sends the primary block of each packet alone.
+fn target<'a>(
+    ours: &PublishedCodec,
+    send: &SendTrack,
+    theirs: &'a [PublishedCodec],
+) -> Option<&'a PublishedCodec> {
+    if ours.codec != Codec::Red {
+        return best_fit(ours, theirs);
+    }
+    best_fit(ours, theirs)
+        .filter(|_| opus_is_alike(send, theirs))
+        .or_else(|| best_fit(opus(&send.codecs)?, theirs))
+}
+
 fn best_fit<'a>(ours: &PublishedCodec, theirs: &'a [PublishedCodec]) -> Option<&'a PublishedCodec> {
     let same_codec = theirs.iter().filter(|theirs| theirs.codec == ours.codec);
     let fitting = same_codec.filter_map(|theirs| Some((payload::fit(ours, &theirs.parameters)?, theirs)));
@@ -67,10 +79,12 @@ fn best_fit<'a>(ours: &PublishedCodec, theirs: &'a [PublishedCodec]) -> Option<&
 
 /// Blocks within RED name the payload type of Opus, and nobody rewrites them.
 fn opus_is_alike(send: &SendTrack, theirs: &[PublishedCodec]) -> bool {
-    let opus = |codecs: &[PublishedCodec]| {
-        codecs.iter().find(|codec| codec.codec == Codec::Opus).map(|opus| opus.payload_type)
-    };
-    opus(&send.codecs) == opus(theirs)
+    let payload_type = |codecs| opus(codecs).map(|opus| opus.payload_type);
+    payload_type(&send.codecs) == payload_type(theirs)
+}
+
+fn opus(codecs: &[PublishedCodec]) -> Option<&PublishedCodec> {
+    codecs.iter().find(|codec| codec.codec == Codec::Opus)
 }
 
 /// Whether the client can take any payload of a track.
@@ -80,16 +94,12 @@ pub(super) fn is_supported(send: &SendTrack, theirs: &[PublishedCodec]) -> bool 
 
 pub(super) fn sent_section(mid: &str, send: &SendTrack, theirs: &[PublishedCodec]) -> SentSection {
     let payloads = map(send, theirs);
-    let red = send.codecs.iter().find(|codec| codec.codec == Codec::Red);
-    let red_mapped =
-        red.is_none_or(|red| payloads.iter().any(|payload| payload.from == u32::from(red.payload_type)));
     SentSection {
         mid: mid.to_owned(),
         subscription: send.subscription,
         track_sid: send.track_sid.clone(),
         rtx: payloads.iter().any(|payload| payload.rtx.is_some()),
         payloads,
-        red_unsupported: !red_mapped,
     }
 }
 

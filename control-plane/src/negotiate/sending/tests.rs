@@ -117,7 +117,11 @@ fn payload_types_are_mapped_by_codec_and_format() {
             vec![published(Codec::Red, 63, "111/111"), published(Codec::Opus, 111, "")],
             vec![(63, 63, None), (111, 111, None)],
         ),
-        ("RED of another Opus", vec![published(Codec::Red, 63, "109/109"), opus], vec![(109, 111, None)]),
+        (
+            "RED of another Opus",
+            vec![published(Codec::Red, 63, "109/109"), opus],
+            vec![(63, 111, None), (109, 111, None)],
+        ),
     ] {
         let mut answering = Answering { sends: vec![send(1, codecs)], ..Answering::new() };
         let answered = answering.offered(&vector("chromium-single-join"));
@@ -134,20 +138,16 @@ fn payload_types_are_mapped_by_codec_and_format() {
             (unsupported, missing(0, 0, false)),
             "{name}"
         );
-        assert_eq!(
-            answered.sent.iter().any(|section| section.red_unsupported),
-            name == "RED of another Opus"
-        );
     }
 }
 
 #[test]
-fn red_is_told_to_be_unsupported_where_the_client_has_none() {
+fn red_becomes_opus_where_the_client_has_none() {
     let offer = without("chromium-single-join", &["a=rtpmap:63", "a=fmtp:63"]);
     let sends = vec![send(1, vec![published(Codec::Red, 63, "111/111"), published(Codec::Opus, 111, "")])];
     let answered = Answering { sends, ..Answering::new() }.offered(&offer);
-    let section = &answered.sent[0];
-    assert!(section.red_unsupported && section.payloads.len() == 1);
+    let mapped = answered.sent[0].payloads.iter().map(|payload| (payload.from, payload.to));
+    assert_eq!(mapped.collect::<Vec<_>>(), [(63, 111), (111, 111)]);
 }
 
 #[test]
