@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use crate::auth::bearer;
 use crate::auth::token::Keys;
 use crate::config::Config;
+use crate::debug;
 use crate::http::gate::Pass;
 use crate::page;
 use crate::room::registry::Registry;
@@ -58,7 +59,7 @@ pub fn routes(site: Site) -> Router {
         .route("/rtc/validate", any(door::validate_v0))
         .route("/rtc/v1/validate", any(door::validate_v1))
         .fallback(not_found);
-    let routes = if site.config.development { page::add_routes(routes) } else { routes };
+    let routes = if site.config.development { debug::add_routes(page::add_routes(routes)) } else { routes };
     routes.with_state(site)
 }
 
@@ -71,7 +72,7 @@ pub async fn answer(site: Site, routes: Router, request: Request) -> Result<Resp
     let path = path_without_double_slash(request.uri());
     let answered = AssertUnwindSafe(admit_and_route(site, routes, request, &path)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response());
-    if !page::is_private(&path) {
+    if !is_private(&path) {
         cors::allow(origin, &mut response);
     }
     if matches!(path.as_str(), "/rtc/validate" | "/rtc/v1/validate") {
@@ -120,6 +121,11 @@ async fn not_found() -> Response {
     let mut response = text(StatusCode::NOT_FOUND, "404 page not found\n");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Paths that pages of other origins may not read: a token for anybody is one of them.
+fn is_private(path: &str) -> bool {
+    path.starts_with("/dev/") || path.starts_with("/debug/")
 }
 
 /// Clients that join `wss://host/` and `/rtc` with a slash too many are common.

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod debug;
 pub mod fuzz;
 pub mod http;
 pub mod logs;

@@ -25,11 +25,6 @@ pub fn wanted(headers: &HeaderMap) -> bool {
     accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html"))
 }
 
-/// Paths that pages of other origins may not read: a token for anybody is one of them.
-pub fn is_private(path: &str) -> bool {
-    path.starts_with("/dev/")
-}
-
 pub fn html() -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),

@@ -20,6 +20,29 @@ pub struct Counters {
     pub connections_refused: Counter,
 }
 
+impl Counters {
+    /// Every counter by its name.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(String, serde_json::Value)> {
+        [
+            ("opened", &self.opened),
+            ("closed_by_client", &self.closed_by_client),
+            ("closed_by_server", &self.closed_by_server),
+            ("lost", &self.lost),
+            ("silent", &self.silent),
+            ("slow", &self.slow),
+            ("malformed", &self.malformed),
+            ("too_large", &self.too_large),
+            ("too_fast", &self.too_fast),
+            ("unknown_messages", &self.unknown_messages),
+            ("refused", &self.refused),
+            ("connections_refused", &self.connections_refused),
+        ]
+        .map(|(name, counter)| (name.to_owned(), counter.value().into()))
+        .to_vec()
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 

@@ -21,6 +21,8 @@ pub struct Counters {
     pub doorbells: u64,
     pub flushes: u64,
     pub send_pool_high_water: u64,
+    /// A gauge: buffers that wait for their flush or are with the kernel.
+    pub send_pool_used: u64,
 }
 
 impl Counters {
@@ -41,6 +43,7 @@ impl Counters {
             ("io_doorbells", self.doorbells),
             ("io_flushes", self.flushes),
             ("io_send_pool_high_water", self.send_pool_high_water),
+            ("io_send_pool_used", self.send_pool_used),
         ]
         .into_iter()
     }

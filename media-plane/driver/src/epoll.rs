@@ -202,6 +202,7 @@ impl Epoll {
         let mut counters = self.counters;
         counters.send_pool_exhausted = self.slab.exhausted();
         counters.send_pool_high_water = self.slab.high_water() as u64;
+        counters.send_pool_used = self.slab.used() as u64;
         counters
     }
 }

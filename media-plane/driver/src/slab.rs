@@ -84,6 +84,10 @@ impl Slab {
         self.exhausted
     }
 
+    pub(crate) const fn used(&self) -> usize {
+        self.slots - self.free.len() - self.lent.is_some() as usize
+    }
+
     pub(crate) const fn high_water(&self) -> usize {
         self.high_water
     }
@@ -150,7 +154,9 @@ mod tests {
         assert!(slab.lend(10).is_none());
         assert_eq!(slab.exhausted(), 1);
         let departures = slab.take_departures();
+        assert_eq!(slab.used(), 2);
         slab.release(departures[0].slot);
+        assert_eq!(slab.used(), 1);
         assert!(slab.lend(10).is_some());
         assert_eq!(slab.high_water(), 2);
     }

@@ -41,6 +41,7 @@ for (const { client, io } of CASES) {
     });
     after(async () => {
       await browser?.stop();
+      server?.tellIfFailed();
       await server?.stop();
     });
 

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { writeSpeech } from './speech.mjs';
 
 const here = path.resolve(import.meta.dirname, '..');
 
@@ -17,6 +18,8 @@ const CLIENTS = {
 
 export async function startBrowser() {
   const profile = await mkdtemp(path.join(tmpdir(), 'millrace-chromium-'));
+  const speech = path.join(profile, 'speech.wav');
+  await writeSpeech(speech);
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
@@ -30,6 +33,7 @@ export async function startBrowser() {
       '--disable-sync',
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
+      `--use-file-for-fake-audio-capture=${speech}`,
       '--autoplay-policy=no-user-gesture-required',
       '--allow-loopback-in-peer-connection',
       '--disable-background-timer-throttling',

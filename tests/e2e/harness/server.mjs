@@ -25,7 +25,8 @@ export async function startServer(args = []) {
     'development: true',
     `runtime_dir: ${directory}`,
     'logging: { level: info }',
-    `rtc: { udp_port: ${udpPort}, tcp_port: 0, node_ip: 127.0.0.1, enable_loopback_candidate: true }`,
+    'room: { departure_timeout: 2 }',
+    `rtc: { udp_port: ${udpPort}, node_ip: 127.0.0.1, enable_loopback_candidate: true }`,
   ].join('\n');
   const child = spawn(path.join(binaries, 'millrace'), ['--config-body', config, '--keys', `${KEY}: ${SECRET}`, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,6 +41,10 @@ export async function startServer(args = []) {
     port,
     pid: child.pid,
     log: () => log.join(''),
+    // For the end of a file: what the server said, if a test of it failed.
+    tellIfFailed() {
+      if (process.exitCode) process.stderr.write(`the server said:\n${log.join('').slice(-20_000)}\n`);
+    },
     token: (room, identity, grants = {}) => token(room, identity, grants),
     counts: () => fetch(`http://127.0.0.1:${port}/debug/counts`).then((answer) => answer.json()),
     exited,

@@ -32,7 +32,6 @@
     }
     room.on(RoomEvent.TrackSubscribed, (track, publication, participant) => {
       const element = track.attach();
-      element.muted = track.kind === 'audio';
       document.body.append(element);
       elements.set(publication.trackSid, { element, kind: track.kind, identity: participant.identity });
     });

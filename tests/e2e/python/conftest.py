@@ -1,6 +1,7 @@
 """Starts the real binaries for a test module, on free ports, and ends them."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -40,7 +41,8 @@ class Server:
                 "development: true",
                 f"runtime_dir: {self.directory}",
                 "logging: { level: info }",
-                f"rtc: {{ udp_port: {free_port(socket.SOCK_DGRAM)}, tcp_port: 0,"
+                "room: { departure_timeout: 2 }",
+                f"rtc: {{ udp_port: {free_port(socket.SOCK_DGRAM)},"
                 " node_ip: 127.0.0.1, enable_loopback_candidate: true }",
             ]
         )
@@ -83,8 +85,6 @@ class Server:
         )
 
     def counts(self):
-        import json
-
         with urllib.request.urlopen(f"{self.http}/debug/counts", timeout=5) as answer:
             return json.load(answer)
 

@@ -5,18 +5,36 @@ import asyncio
 import pytest
 
 from conftest import until
-from participant import Participant
+from participant import AUDIBLE, PICTURES, Participant
 
 pytestmark = pytest.mark.asyncio
 
 CROWD = 10
 
+# What must be as before when everybody has left; the rest of the counts only grows.
+CONTROL = ["rooms", "participants", "connections", "tracks", "subscriptions", "tasks", "open_files"]
+PROCESS = [
+    "process_open_files",
+    "process_threads",
+    "helper_peers",
+    "helper_routes",
+    "helper_dtls_associations",
+    "helper_sctp_associations",
+    "resources_room",
+    "resources_peer",
+    "resources_publication",
+    "resources_subscription",
+    "resources_route",
+    "state_bytes",
+]
+WORKER = ["rooms", "peers", "publications", "subscriptions", "paths", "ufrags", "history_buffers", "io_send_pool_used"]
+
 
 async def test_every_track_arrives_everywhere_and_all_is_freed(server):
     await settle(server)
-    before = server.counts()
+    before = gauges(server)
     names = [f"p{index}" for index in range(CROWD)]
-    crowd = [await Participant().join(server, "crowd", name) for name in names]
+    crowd = [await Participant(sample=True).join(server, "crowd", name) for name in names]
     try:
         for participant in crowd:
             await participant.publish_tone()
@@ -26,25 +44,39 @@ async def test_every_track_arrives_everywhere_and_all_is_freed(server):
             for participant, name in zip(crowd, names):
                 for other in names:
                     if other != name and (
-                        participant.video_frames.get(other, 0) < 5 or participant.audio_energy.get(other, 0) < 300
+                        participant.video_frames.get(other, 0) < PICTURES
+                    or participant.audio_energy.get(other, 0) < AUDIBLE
                     ):
                         yield name, other
 
         await until("every track everywhere", 90, lambda: next(missing(), None) is None)
-        counts = server.counts()
-        assert counts["control"]["participants"] - before["control"]["participants"] == CROWD
+        counts = gauges(server)
+        assert counts["participants"] == CROWD
+        assert counts["worker peers"] >= CROWD
+        assert counts["worker subscriptions"] == 2 * CROWD * (CROWD - 1)
     finally:
         await asyncio.gather(*(participant.leave() for participant in crowd))
     await settle(server)
-    assert server.counts() == before
+    assert gauges(server) == before
+
+
+def gauges(server):
+    """What both processes hold: rooms, sessions, sockets, tasks, threads and buffers."""
+    counts = server.counts()
+    media = counts["media"][0]
+    (worker,) = media["workers"]
+    held = {name: counts["control"][name] for name in CONTROL}
+    held |= {name: media["process"][name] for name in PROCESS}
+    held |= {f"worker {name}": worker[name] for name in WORKER}
+    return held
 
 
 async def settle(server):
     """Waits until nobody is in any room and the counts stand still."""
     last = None
     for _ in range(150):
-        counts = server.counts()
-        if counts["control"]["participants"] == 0 and counts == last:
+        counts = gauges(server)
+        if counts["rooms"] == 0 and counts == last:
             return
         last = counts
         await asyncio.sleep(0.4)
