@@ -16,7 +16,8 @@ COUNTERS = Path(__file__).resolve().parents[1] / "harness" / "counters.mjs"
 
 
 class Deployment(Server):
-    def __init__(self, external_media=False):
+    def __init__(self, *arguments, external_media=False):
+        self.arguments = arguments
         self.port = free_port(socket.SOCK_STREAM)
         self.udp_port = free_port(socket.SOCK_DGRAM)
         self.directory = tempfile.mkdtemp(prefix="millrace-e2e-")
@@ -47,7 +48,8 @@ class Deployment(Server):
         ]
         if self.external:
             config.append(f'media_planes: ["unix:{self.socket}"]')
-        self.process = self._spawn("millrace", "--config-body", "\n".join(config), "--keys", f"{KEY}: {SECRET}")
+        arguments = ["--config-body", "\n".join(config), "--keys", f"{KEY}: {SECRET}", *self.arguments]
+        self.process = self._spawn("millrace", *arguments)
         self._wait()
         self._media.update(self.children())
 

@@ -76,8 +76,9 @@ def garbage(seed):
         ]
 
 
-async def test_garbage_on_the_media_port_is_counted_and_the_call_goes_on():
-    server = Deployment()
+@pytest.mark.parametrize("io", ["io_uring", "epoll"])
+async def test_garbage_on_the_media_port_is_counted_and_the_call_goes_on(io):
+    server = Deployment("--io", io)
     alice, bob = await call(server)
     try:
         before = server.media_counters()
