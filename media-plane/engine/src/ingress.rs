@@ -100,7 +100,9 @@ impl Ingress {
     /// The source of an authenticated packet, with its publication if one has such a stream.
     pub fn source_of(&mut self, head: &Head, header: &Header<'_>) -> Result<&mut Source, TooManySources> {
         if !self.sources.contains_key(&head.ssrc) && self.sources.len() >= self.sources_max {
-            return Err(TooManySources);
+            // One that a publication left behind has waited long enough for another one.
+            let waiting = self.sources.values().position(|source| source.assignment.is_none());
+            self.sources.shift_remove_index(waiting.ok_or(TooManySources)?);
         }
         let source = self.sources.entry(head.ssrc).or_insert_with(|| Source::new(head.payload_type));
         source.payload_type = head.payload_type;
@@ -117,12 +119,13 @@ impl Ingress {
         Ssrc(ssrc.0 ^ self.generation.reverse_bits())
     }
 
-    /// A publication is gone: its streams wait for another one that has their names.
-    pub fn release(&mut self, publication: Slot<PublicationId>) {
+    /// A publication is gone: its streams wait for another one that has their names. Calls `released` with each.
+    pub fn release(&mut self, publication: Slot<PublicationId>, mut released: impl FnMut(Ssrc)) {
         self.signalled.remove(publication);
-        for source in self.sources.values_mut() {
+        for (ssrc, source) in &mut self.sources {
             if source.assignment.is_some_and(|assignment| assignment.publication == publication) {
                 *source = Source { names: source.names, ..Source::new(source.payload_type) };
+                released(*ssrc);
             }
         }
     }

@@ -14,6 +14,9 @@ use crate::replay::Window;
 /// Sources of one peer that state is kept for; SRTP and SRTCP count apart.
 pub const SOURCES_MAX: usize = 256;
 
+/// Sources that ended whose highest index is remembered. One more is not forgotten.
+pub const ENDED_MAX: usize = 4_096;
+
 /// Opens all that one peer sends.
 pub struct Inbound<C: Cipher> {
     rtp: Protection<C>,
@@ -40,7 +43,7 @@ pub enum OpenError {
     Replay,
     /// Not made by the peer.
     Unauthentic,
-    /// A new source beyond [`SOURCES_MAX`].
+    /// A new source beyond [`SOURCES_MAX`], none of which is idle.
     TooManySources,
 }
 
@@ -65,13 +68,7 @@ impl<C: Cipher> Inbound<C> {
     pub fn open_rtp(&mut self, packet: &mut [u8], header_len: usize) -> Result<Opened, OpenError> {
         let (ssrc, wire) = rtp_source(packet).ok_or(OpenError::Short)?;
         let (sequence, slot) = self.rtp_place(ssrc, wire);
-        match slot {
-            Ok(slot) if self.rtp_sources.windows[slot].is_replay(sequence.0) => {
-                return Err(OpenError::Replay);
-            }
-            Err(_) if self.rtp_sources.is_full() => return Err(OpenError::TooManySources),
-            _ => {}
-        }
+        self.rtp_sources.admit(slot, ssrc, sequence.0)?;
         let opened = self.open_rtp_at(ssrc, sequence, packet, header_len)?;
         self.rtp_sources.accept(slot, ssrc, sequence.0);
         Ok(opened)
@@ -91,21 +88,23 @@ impl<C: Cipher> Inbound<C> {
         let (index, encrypted) = self.rtcp.rtcp_index(packet).ok_or(OpenError::Short)?;
         let ssrc = Ssrc(word_at(packet, 4).ok_or(OpenError::Short)?);
         let slot = self.rtcp_sources.find(ssrc);
-        match slot {
-            Ok(slot) if self.rtcp_sources.windows[slot].is_replay(index) => return Err(OpenError::Replay),
-            Err(_) if self.rtcp_sources.is_full() => return Err(OpenError::TooManySources),
-            _ => {}
-        }
+        self.rtcp_sources.admit(slot, ssrc, index)?;
         self.rtcp.open_rtcp(Position { ssrc: ssrc.0, index }, encrypted, packet)?;
         self.rtcp_sources.accept(slot, ssrc, index);
         Ok(packet.len() - self.rtcp.overhead_rtcp())
+    }
+
+    /// Makes room for other sources: this one ended. What it sent up to now stays refused, should it go on after all.
+    pub fn forget(&mut self, ssrc: Ssrc) {
+        self.rtp_sources.forget(ssrc);
+        self.rtcp_sources.forget(ssrc);
     }
 
     /// Whether the packet was opened before, or is too old to tell; costs no cryptography.
     #[must_use]
     pub fn is_duplicate(&self, ssrc: Ssrc, wire: Seq16) -> bool {
         let (sequence, slot) = self.rtp_place(ssrc, wire);
-        slot.is_ok_and(|slot| self.rtp_sources.windows[slot].is_replay(sequence.0))
+        self.rtp_sources.is_replay(slot, ssrc, sequence.0)
     }
 
     /// Whether nothing was opened yet, so that no source has state.
@@ -136,11 +135,8 @@ impl<C: Cipher> Inbound<C> {
     /// refused anyway.
     fn rtp_place(&self, ssrc: Ssrc, wire: Seq16) -> (Seq, Result<usize, usize>) {
         let slot = self.rtp_sources.find(ssrc);
-        let sequence = match slot {
-            Ok(slot) => Seq(self.rtp_sources.windows[slot].highest()).nearest(wire),
-            Err(_) => Seq(wire.0.into()),
-        };
-        (sequence, slot)
+        let highest = self.rtp_sources.highest(slot, ssrc);
+        (highest.map_or(Seq(wire.0.into()), |highest| Seq(highest).nearest(wire)), slot)
     }
 }
 
@@ -155,6 +151,12 @@ impl<C: Cipher> core::fmt::Debug for Inbound<C> {
 struct Sources<const WORDS: usize> {
     ssrcs: Vec<u32>,
     windows: Vec<Window<WORDS>>,
+    /// What `accepted` was at each source's last packet.
+    used: Vec<u64>,
+    /// Packets of all sources.
+    accepted: u64,
+    /// Sources that ended and the highest index of each, in ascending order: up to that all counts as seen.
+    ended: Vec<(u32, u64)>,
 }
 
 impl<const WORDS: usize> Sources<WORDS> {
@@ -162,19 +164,80 @@ impl<const WORDS: usize> Sources<WORDS> {
         self.ssrcs.binary_search(&ssrc.0)
     }
 
+    /// `slot` is from [`Self::find`], here and below.
+    fn highest(&self, slot: Result<usize, usize>, ssrc: Ssrc) -> Option<u64> {
+        match slot {
+            Ok(slot) => Some(self.windows[slot].highest()),
+            Err(_) => self.find_ended(ssrc).ok().map(|at| self.ended[at].1),
+        }
+    }
+
+    fn is_replay(&self, slot: Result<usize, usize>, ssrc: Ssrc, index: u64) -> bool {
+        match slot {
+            Ok(slot) => self.windows[slot].is_replay(index),
+            Err(_) => self.highest(slot, ssrc).is_some_and(|highest| index <= highest),
+        }
+    }
+
+    /// Why a packet need not be opened.
+    fn admit(&self, slot: Result<usize, usize>, ssrc: Ssrc, index: u64) -> Result<(), OpenError> {
+        if self.is_replay(slot, ssrc, index) {
+            return Err(OpenError::Replay);
+        }
+        if slot.is_err() && self.is_full() && self.idle().is_none() {
+            return Err(OpenError::TooManySources);
+        }
+        Ok(())
+    }
+
+    /// Learns from an authentic packet that was admitted.
+    fn accept(&mut self, slot: Result<usize, usize>, ssrc: Ssrc, index: u64) {
+        self.accepted += 1;
+        if let Ok(slot) = slot {
+            self.used[slot] = self.accepted;
+            return self.windows[slot].accept(index);
+        }
+        if self.is_full()
+            && let Some(idle) = self.idle()
+        {
+            self.forget(Ssrc(self.ssrcs[idle]));
+        }
+        let window = match self.find_ended(ssrc) {
+            Ok(at) => {
+                let mut window = Window::after(self.ended.remove(at).1);
+                window.accept(index);
+                window
+            }
+            Err(_) => Window::starting_with(index),
+        };
+        let slot = self.ssrcs.partition_point(|other| *other < ssrc.0);
+        self.ssrcs.insert(slot, ssrc.0);
+        self.windows.insert(slot, window);
+        self.used.insert(slot, self.accepted);
+    }
+
+    fn forget(&mut self, ssrc: Ssrc) {
+        let (Ok(slot), Err(at)) = (self.find(ssrc), self.find_ended(ssrc)) else { return };
+        if self.ended.len() < ENDED_MAX {
+            self.ssrcs.remove(slot);
+            self.used.remove(slot);
+            self.ended.insert(at, (ssrc.0, self.windows.remove(slot).highest()));
+        }
+    }
+
     const fn is_full(&self) -> bool {
         self.ssrcs.len() >= SOURCES_MAX
     }
 
-    /// Learns from an authentic packet. `slot` is from [`Self::find`].
-    fn accept(&mut self, slot: Result<usize, usize>, ssrc: Ssrc, index: u64) {
-        match slot {
-            Ok(slot) => self.windows[slot].accept(index),
-            Err(slot) => {
-                self.ssrcs.insert(slot, ssrc.0);
-                self.windows.insert(slot, Window::starting_with(index));
-            }
-        }
+    /// The source that was quiet for longest, if it may be forgotten for another one: it sent on after it had been
+    /// forgotten, or ended without anybody's notice.
+    fn idle(&self) -> Option<usize> {
+        let (slot, used) = (0..).zip(&self.used).min_by_key(|(_, used)| **used)?;
+        (self.ended.len() < ENDED_MAX && self.accepted - used > IDLE_AFTER).then_some(slot)
+    }
+
+    fn find_ended(&self, ssrc: Ssrc) -> Result<usize, usize> {
+        self.ended.binary_search_by_key(&ssrc.0, |(ssrc, _)| *ssrc)
     }
 }
 
@@ -188,6 +251,8 @@ fn word_at(packet: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*packet.get(at..)?.first_chunk()?))
 }
 
+/// Packets of other sources after which a source counts as ended, if there is no room for a new one.
+const IDLE_AFTER: u64 = 1_024;
 const RTP_WINDOW_WORDS: usize = 1024 / 64 + 1; // RFC 3711 §3.3.2 asks for 64 packets at least
 const RTCP_WINDOW_WORDS: usize = 128 / 64 + 1;
 

@@ -16,6 +16,14 @@ impl<const WORDS: usize> Window<WORDS> {
         window
     }
 
+    /// A window that lets nothing pass up to `highest`.
+    pub(crate) fn after(highest: u64) -> Self {
+        let mut window = Self { highest, seen: [u64::MAX; WORDS] };
+        // What is ahead in the same word is new.
+        window.seen[Self::word(highest)] = u64::MAX >> (63 - highest % 64);
+        window
+    }
+
     pub(crate) const fn highest(&self) -> u64 {
         self.highest
     }
@@ -94,6 +102,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn window_after_an_index_refuses_all_up_to_it_and_nothing_else(
+            highest in 0_u64..1000, steps in proptest::collection::btree_set(1_u64..250, 1..20),
+        ) {
+            let mut window = Small::after(highest);
+            prop_assert!((0..=highest).all(|index| window.is_replay(index)));
+            for step in &steps {
+                prop_assert!(!window.is_replay(highest + step));
+                window.accept(highest + step);
+            }
+            prop_assert!((0..=highest).all(|index| window.is_replay(index)));
+            for index in (highest + 1).max(window.highest().saturating_sub(Small::LEN - 1))..window.highest() {
+                prop_assert_eq!(window.is_replay(index), steps.contains(&(index - highest)));
+            }
+        }
+
         #[test]
         fn window_agrees_with_a_set_of_all_that_was_seen(
             first in 0_u64..1000, steps in proptest::collection::vec(-200_i64..250, 1..400),

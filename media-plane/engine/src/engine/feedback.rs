@@ -109,6 +109,9 @@ impl<C: Cipher> Engine<C> {
     fn source_ended(&mut self, slot: Slot<PeerId>, ssrc: Ssrc) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Some(source) = peer.ingress.end(ssrc) else { return };
+        if let Some(inbound) = &mut peer.transport.inbound {
+            inbound.forget(ssrc);
+        }
         let Some(assignment) = source.media() else { return };
         let publication = self.publications.get_mut(assignment.publication);
         if let Some(publication) = publication

@@ -126,7 +126,12 @@ impl<C: Cipher> Engine<C> {
         publication.clear(&mut self.pool);
         if let Some(peer) = self.peers.get_mut(publication.peer) {
             peer.publications.retain(|other| *other != slot);
-            peer.ingress.release(slot);
+            let inbound = &mut peer.transport.inbound;
+            peer.ingress.release(slot, |ssrc| {
+                if let Some(inbound) = inbound {
+                    inbound.forget(ssrc);
+                }
+            });
         }
         if let Some(room) = self.rooms.get_mut(publication.room) {
             room.publications.retain(|other| *other != slot);

@@ -504,6 +504,27 @@ fn redundant(sequence: u16, payload: &[u8]) -> Rtp {
 }
 
 #[test]
+fn peer_may_republish_for_ever_and_old_packets_stay_refused() {
+    let (mut world, mut publisher, _) = call();
+    let first = world.send(&mut publisher, &Rtp::audio(1));
+    for round in 0..600_u32 {
+        world.must(Command::DeletePublication(PublicationId(1)));
+        world.must(Command::UpsertPublication(audio_spec(1, 1).into()));
+        world.must(Command::UpsertSubscription(
+            subscription_spec(10 + u64::from(round), 2, 1, 1_000 + round).into(),
+        ));
+        let mut packet = Rtp::audio(1);
+        packet.ssrc = Ssrc(10_000 + round);
+        world.send(&mut publisher, &packet);
+        world.send_rtcp(&mut publisher, |builder| builder.receiver_report(packet.ssrc, &[]));
+    }
+    assert_eq!((world.counter("copies_sent"), world.counter("discarded_too_many_sources")), (601, 0));
+    world.receive(publisher.path, first);
+    assert_eq!((world.counter("copies_sent"), world.counter("discarded_duplicate")), (601, 1));
+    world.assert_accounted();
+}
+
+#[test]
 fn red_goes_out_as_opus_where_it_is_mapped_to_opus() {
     let (mut world, mut publisher, mut plain, mut whole) = redundant_call();
     let repeating = [0x80 | 111, 0, 0, 2, 0x80 | 111, 0, 0, 1, 111, 1, 1, 2, 7, 8, 9];

@@ -147,6 +147,66 @@ fn sources_beyond_the_limit_are_refused() {
 }
 
 #[test]
+fn forgotten_sources_make_room_and_stay_refused_up_to_where_they_ended() {
+    let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+    let last = u64::from(u16::MAX) + 5;
+    let count = u32::try_from(SOURCES_MAX).unwrap();
+    let old: Vec<_> = [1, 40_000, last].map(|index| sealed_rtp(&mut outbound, 0, index, b"x")).into();
+    let old_rtcp = sealed_rtcp(&mut outbound, 0);
+    assert!(old.iter().all(|packet| inbound.open_rtp(&mut packet.clone(), 12).is_ok()));
+    assert!(inbound.open_rtcp(&mut old_rtcp.clone()).is_ok());
+    for ssrc in 1..4 * count {
+        inbound.forget(Ssrc(ssrc - 1));
+        assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, ssrc, 1, b"x"), 12).is_ok());
+        assert!(inbound.open_rtcp(&mut sealed_rtcp(&mut outbound, ssrc)).is_ok());
+    }
+    for packet in &old {
+        assert_eq!(inbound.open_rtp(&mut packet.clone(), 12), Err(OpenError::Replay));
+    }
+    assert!(inbound.is_duplicate(Ssrc(0), Seq(last).low()));
+    assert_eq!(inbound.open_rtcp(&mut old_rtcp.clone()), Err(OpenError::Replay));
+    // The roll-over counter is still known, so the source may go on.
+    assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, 0, last + 2, b"x"), 12).is_ok());
+    assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, 0, last + 1, b"x"), 12).is_ok());
+    assert_eq!(inbound.open_rtp(&mut old[2].clone(), 12), Err(OpenError::Replay));
+}
+
+#[test]
+fn idle_source_gives_way_to_a_new_one() {
+    let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+    let count = u32::try_from(SOURCES_MAX).unwrap();
+    for ssrc in 0..count {
+        assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, ssrc, 5, b"x"), 12).is_ok());
+    }
+    for sequence in 6..1_000 {
+        assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, 0, sequence, b"x"), 12).is_ok());
+    }
+    assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, count, 5, b"x"), 12).is_ok());
+    let refused = inbound.open_rtp(&mut sealed_rtp(&mut outbound, 1, 5, b"x"), 12);
+    assert_eq!(refused, Err(OpenError::Replay), "its packets stay refused");
+    assert!(
+        inbound.open_rtp(&mut sealed_rtp(&mut outbound, 0, 1_000, b"x"), 12).is_ok(),
+        "the busy one stays"
+    );
+}
+
+#[test]
+fn nothing_is_forgotten_that_can_not_be_remembered_to_have_ended() {
+    let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+    let ended = u32::try_from(ENDED_MAX).unwrap();
+    for ssrc in 0..=ended {
+        assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, ssrc, 1, b"x"), 12).is_ok());
+        inbound.forget(Ssrc(ssrc));
+    }
+    for ssrc in [0, ended - 1, ended] {
+        assert!(inbound.is_duplicate(Ssrc(ssrc), Seq16(1)), "{ssrc}");
+    }
+    assert!(inbound.open_rtp(&mut sealed_rtp(&mut outbound, 0, 2, b"x"), 12).is_ok(), "it comes back");
+    inbound.forget(Ssrc(ended));
+    assert!(inbound.is_duplicate(Ssrc(ended), Seq16(1)));
+}
+
+#[test]
 fn duplicate_is_opened_only_if_it_is_authentic() {
     let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
     let packet = sealed_rtp(&mut outbound, 1, 5, b"media");
@@ -209,6 +269,26 @@ proptest! {
             prop_assert_eq!(inbound.open_rtp(&mut packet, 12).is_ok(), expected);
             if expected {
                 opened.insert(sequence);
+            }
+        }
+    }
+
+    #[test]
+    fn forgetting_never_lets_a_packet_open_twice(
+        order in proptest::collection::vec((0_u64..2000, 0_u8..4), 1..if cfg!(miri) { 20 } else { 200 }),
+    ) {
+        let (mut outbound, mut inbound) = ends(Profile::AeadAes128Gcm);
+        let mut opened = std::collections::BTreeSet::new();
+        let mut highest = 0;
+        for (sequence, forget) in core::iter::once((0, 1)).chain(order) {
+            let mut packet = sealed_rtp(&mut outbound, 1, 65_000 + sequence, b"x");
+            // What is ahead always opens; what is behind may have been forgotten about.
+            let opens = inbound.open_rtp(&mut packet, 12).is_ok();
+            prop_assert!(opens || sequence <= highest && !opened.is_empty());
+            prop_assert!(!opens || opened.insert(sequence));
+            highest = highest.max(sequence);
+            if forget == 0 {
+                inbound.forget(Ssrc(1));
             }
         }
     }
