@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startBrowser } from '../harness/browser.mjs';
-import { startServer, until } from '../harness/server.mjs';
+import { sleep, startServer, until } from '../harness/server.mjs';
 
 let server;
 let browser;
@@ -64,6 +64,7 @@ test('two people see each other, mute and leave', async () => {
   const pictures = process.env.MILLRACE_SCREENSHOT;
   if (pictures) {
     await mkdir(path.dirname(pictures), { recursive: true });
+    await sleep(2_000);
     await ada.screenshot({ path: pictures });
   }
 
