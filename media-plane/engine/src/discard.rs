@@ -51,9 +51,8 @@ reasons! {
         /// SRTP before the DTLS handshake was done.
         NoKeys = "discarded_no_keys",
         RtpMalformed = "discarded_rtp_malformed",
+        /// Seen before, or older than the replay window.
         Duplicate = "discarded_duplicate",
-        /// Older than the replay window.
-        TooOld = "discarded_too_old",
         Authentication = "discarded_authentication",
         TooManySources = "discarded_too_many_sources",
         /// The cipher can't open it: too short, or at the end of its key's life.

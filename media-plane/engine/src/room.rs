@@ -45,7 +45,7 @@ impl Room {
     #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         let next = self.speakers_at.min(self.layers_at).min(self.quality_at);
-        (!self.publications.is_empty()).then_some(next)
+        (!self.publications.is_empty() || !self.speakers.is_empty()).then_some(next)
     }
 }
 

@@ -66,11 +66,10 @@ impl Sent {
         }
     }
 
-    /// The copy that a NACK asks for; assumes that it is then sent again.
-    pub fn ask(&mut self, now: Instant, number: Seq16, rtt: Duration) -> Result<Copied, NotResent> {
+    /// The copy that a NACK asks for.
+    pub fn ask(&self, now: Instant, number: Seq16, rtt: Duration) -> Result<Copied, NotResent> {
         let sequence = self.highest.ok_or(NotResent::Unknown)?.nearest(number);
-        let at = self.index(sequence);
-        let copied = self.ring.get_mut(at).and_then(Option::as_mut);
+        let copied = self.ring.get(self.index(sequence)).and_then(Option::as_ref);
         let copied = copied.filter(|copied| copied.rewrite.sequence == sequence).ok_or(NotResent::Unknown)?;
         if now - copied.sent_at < rtt {
             return Err(NotResent::Recent);
@@ -78,18 +77,18 @@ impl Sent {
         if copied.resent >= RESENT_MAX {
             return Err(NotResent::Exhausted);
         }
-        copied.resent += 1;
-        copied.sent_at = now;
         Ok(*copied)
     }
 
-    /// A copy was sealed under its own number with a header of this digest.
-    pub fn sealed(&mut self, sequence: Seq, digest: u64) {
+    /// A copy was sent again: under its own number if there is a `digest`, its header's.
+    pub fn sent_again(&mut self, now: Instant, sequence: Seq, digest: Option<u64>) {
         let at = self.index(sequence);
         if let Some(copied) = self.ring.get_mut(at).and_then(Option::as_mut)
             && copied.rewrite.sequence == sequence
         {
-            copied.header_digest = Some(digest);
+            copied.resent = copied.resent.saturating_add(1);
+            copied.sent_at = now;
+            copied.header_digest = digest.or(copied.header_digest);
         }
     }
 
@@ -157,7 +156,7 @@ mod tests {
         let mut now = 0;
         let mut ask = |wait| {
             now += wait;
-            sent.ask(ms(now), Seq16(7), RTT).map(|_| ())
+            sent.ask(ms(now), Seq16(7), RTT).map(|_| sent.sent_again(ms(now), Seq(7), None))
         };
         assert_eq!(ask(99), Err(NotResent::Recent));
         for _ in 0..4 {

@@ -9,6 +9,7 @@ use wire::rtcp::report::{ReportBlock, SenderInfo};
 use wire::rtcp::{Compound, Packet};
 
 use crate::discard::Reason;
+use crate::egress::history;
 use crate::egress::report::smoothed;
 use crate::engine::{Engine, Outcome};
 use crate::ingress::reception::SenderReport;
@@ -27,14 +28,22 @@ impl<C: Cipher> Engine<C> {
         let inbound = peer.transport.inbound.as_mut().ok_or(Reason::NoKeys)?;
         let len = inbound.open_rtcp(datagram).map_err(super::media::refused)?;
         let plain = datagram.get(..len).ok_or(Reason::RtcpMalformed)?;
+        let mut nacks_left = NACKS_MAX;
         for member in Compound::new(plain) {
             let member = member.map_err(|_| Reason::RtcpMalformed)?;
-            self.member(now, slot, &member, out);
+            self.member(now, slot, &member, &mut nacks_left, out);
         }
         Ok(Outcome::Consumed)
     }
 
-    fn member(&mut self, now: Instant, slot: Slot<PeerId>, member: &Packet<'_>, out: &mut impl Outbox) {
+    fn member(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        member: &Packet<'_>,
+        nacks_left: &mut usize,
+        out: &mut impl Outbox,
+    ) {
         match member {
             Packet::SenderReport(report) => {
                 self.sender_report(now, slot, &report.info);
@@ -42,7 +51,7 @@ impl<C: Cipher> Engine<C> {
             }
             Packet::ReceiverReport(report) => self.report_blocks(now, slot, report.blocks()),
             Packet::ExtendedReport(report) => self.extended_report(now, slot, report),
-            Packet::Nack(nack) => self.resend(now, slot, nack.media, nack.sequences(), out),
+            Packet::Nack(nack) => self.resend(now, slot, nack.media, nack.sequences(), nacks_left, out),
             Packet::PictureLossIndication(indication) => self.picture_lost(now, slot, indication.media),
             Packet::FullIntraRequest(request) => {
                 for entry in request.entries() {
@@ -123,3 +132,6 @@ impl<C: Cipher> Engine<C> {
         }
     }
 }
+
+/// Packets of one datagram's NACKs that are looked for: it has room for 6,000, but no more than these are remembered.
+const NACKS_MAX: usize = history::VIDEO;

@@ -100,7 +100,7 @@ impl<C: Cipher> Engine<C> {
             Header::parse(datagram).ok().and_then(|header| peer.ingress.ids.transport_sequence(&header));
         if let (Some(number), Some(inbound)) = (number, &peer.transport.inbound) {
             inbound.open_duplicate_rtp(datagram, head.header_len).map_err(refused)?;
-            if peer.ingress.twcc.received(now, number) {
+            if peer.ingress.twcc.received_again(now, number) {
                 self.counters.probes_received += 1;
                 self.feedback_pending(slot);
             }
@@ -128,7 +128,11 @@ impl<C: Cipher> Engine<C> {
         let source = ingress.source_of(&head, &header).map_err(|_| Reason::TooManySources)?;
         let assignment = source.assignment.ok_or(Reason::UnknownSource);
         let payload_len = payload.len();
-        peer.timers.reports_at.get_or_insert(now + FIRST_REPORT_AFTER);
+        if peer.timers.reports_at.is_none() {
+            let at = now + FIRST_REPORT_AFTER;
+            peer.timers.reports_at = Some(at);
+            self.peer_timers.bring_forward(slot, at);
+        }
         self.feedback_pending(slot);
         Ok(Place { slot, assignment: assignment?, head, sequence, payload_len })
     }

@@ -18,17 +18,23 @@ use crate::outbox::Outbox;
 use crate::slots::Slot;
 
 impl<C: Cipher> Engine<C> {
-    /// Sends again what the peer misses of the stream with `ssrc`.
+    /// Sends again what the peer misses of the stream with `ssrc`; `left` is how many of it are still looked for.
     pub(super) fn resend(
         &mut self,
         now: Instant,
         slot: Slot<PeerId>,
         ssrc: Ssrc,
         missing: impl Iterator<Item = Seq16>,
+        left: &mut usize,
         out: &mut impl Outbox,
     ) {
         for number in missing {
             self.counters.nacks_received += 1;
+            if *left == 0 {
+                self.counters.nacks_over_budget += 1;
+                continue;
+            }
+            *left -= 1;
             let counter = match self.resend_one(now, slot, ssrc, number, out) {
                 Ok(()) => &mut self.counters.packets_resent,
                 Err(NotSent::Not(NotResent::Unknown)) => &mut self.counters.nacks_unknown,
@@ -105,9 +111,7 @@ impl<C: Cipher> Engine<C> {
         let mut packet = Plain { bytes, header_len, ids: &ids };
         let resent = send_copy(&path, &mut packet, &copied, &peer.egress.ids, outbound, out)
             .map_err(|_| NotSent::Unsendable)?;
-        if own_number {
-            stream.sent.sealed(sent.rewrite.sequence, resent.header_digest);
-        }
+        stream.sent.sent_again(now, sent.rewrite.sequence, own_number.then_some(resent.header_digest));
         Ok(())
     }
 }

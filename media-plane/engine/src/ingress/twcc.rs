@@ -59,6 +59,13 @@ impl Twcc {
         true
     }
 
+    /// Notes a packet that was opened before. Its number is new if it was sent again as a probe; one that is far ahead
+    /// is an old one that somebody replays, which must not make the present ones old. Returns whether it is new.
+    pub fn received_again(&mut self, now: Instant, number: Seq16) -> bool {
+        let far = |highest: Seq| highest.nearest(number).0 > highest.0 + AHEAD_MAX;
+        !self.highest.is_none_or(far) && self.received(now, number)
+    }
+
     /// What the next feedback packet begins with, if there is something to tell: base and count.
     #[must_use]
     pub fn head(&self) -> Option<(Seq16, u8)> {
@@ -107,7 +114,7 @@ impl Twcc {
     }
 
     fn note(&mut self, now: Instant, number: Seq) {
-        self.pending += 1;
+        self.pending = self.pending.saturating_add(1);
         self.set(number, Some(now));
     }
 
@@ -129,6 +136,8 @@ const fn index(number: Seq) -> usize {
 const WINDOW: u64 = 1_024; // 100 ms at 100 Mbit/s
 /// What comes later than this many numbers after it was told as missing is not told any more.
 const LATE_MAX: u64 = 250;
+/// How far ahead a probe may be of what came before it.
+const AHEAD_MAX: u64 = 250;
 const INTERVAL: Duration = Duration::from_millis(100);
 const INTERVAL_BUSY: Duration = Duration::from_millis(50);
 const BUSY: u32 = 20;

@@ -51,6 +51,18 @@ fn nacked(rtcp: &[Vec<u8>]) -> Vec<(u32, u16)> {
     asked
 }
 
+/// What a client was told of its packets' arrival.
+fn arrivals(rtcp: &[Vec<u8>]) -> Vec<(u16, bool)> {
+    let mut told = Vec::new();
+    for compound in rtcp {
+        for member in Compound::new(compound) {
+            let Packet::TransportFeedback(feedback) = member.unwrap() else { continue };
+            told.extend(feedback.statuses().map(|status| (status.sequence.0, status.arrival_us.is_some())));
+        }
+    }
+    told
+}
+
 #[test]
 fn nack_is_answered_on_the_retransmission_stream() {
     let (mut world, mut publisher, mut subscriber) = call();
@@ -134,6 +146,35 @@ fn storm_of_nacks_stays_within_half_of_the_stream() {
 }
 
 #[test]
+fn refusal_for_want_of_budget_is_no_retransmission() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    for sequence in 1..=10 {
+        let mut packet = Rtp::video(0, sequence, sequence == 1);
+        packet.payload.extend([0; 1_000]);
+        world.send(&mut publisher, &packet);
+    }
+    let sent: Vec<u16> = world.media(&mut subscriber).iter().map(|packet| packet.sequence).collect();
+    for _ in 0..6 {
+        world.pass(200);
+        nack(&mut world, &mut subscriber, 80, &sent);
+    }
+    assert_eq!((world.counter("packets_resent"), world.media(&mut subscriber).len()), (2, 2));
+    world.pass(11_000);
+    nack(&mut world, &mut subscriber, 80, &sent[9..]);
+    assert_eq!((world.counter("packets_resent"), world.counter("nacks_exhausted")), (3, 0));
+}
+
+#[test]
+fn one_datagram_asks_for_no_more_than_is_remembered() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    world.send(&mut publisher, &Rtp::video(0, 1, true));
+    let all: Vec<Seq16> = (0..5_000).map(Seq16).collect();
+    world.send_rtcp(&mut subscriber, |builder| builder.nack(Ssrc(1), Ssrc(80), all).map(|_| ()));
+    assert_eq!(world.counter("nacks_received"), 5_000);
+    assert_eq!(world.counter("nacks_over_budget"), 5_000 - 512);
+}
+
+#[test]
 fn gap_of_a_publisher_is_asked_for_until_it_is_filled() {
     let (mut world, mut publisher, _) = call();
     world.send(&mut publisher, &Rtp::audio(65_534));
@@ -205,6 +246,43 @@ fn repeated_packet_with_a_new_number_is_a_probe() {
     assert_eq!((world.counter("probes_received"), world.counter("discarded_authentication")), (1, 1));
     assert_eq!(world.media(&mut subscriber).len(), 1);
     world.assert_accounted();
+}
+
+#[test]
+fn replayed_packet_from_long_ago_does_not_derail_transport_feedback() {
+    let (mut world, mut publisher, _) = call();
+    let old = publisher.seal(&Rtp::audio(1).numbered(50_000));
+    world.receive(publisher.path, old.clone());
+    // A busy transport: 40,000 packets of other streams later.
+    for (sequence, number) in [(2, 10_000), (3, 24_463), (4, 24_464)] {
+        world.send(&mut publisher, &Rtp::audio(sequence).numbered(number));
+    }
+    world.pass(200);
+    world.drain(&mut publisher);
+    world.receive(publisher.path, old);
+    assert_eq!(world.counter("discarded_duplicate"), 1);
+    world.send(&mut publisher, &Rtp::audio(5).numbered(24_465));
+    world.pass(200);
+    assert_eq!(arrivals(&world.drain(&mut publisher).1), [(24_465, true)]);
+}
+
+#[test]
+fn first_receiver_report_comes_in_time_whatever_feedback_there_is() {
+    for feedback in [UplinkFeedback::None, UplinkFeedback::Remb, UplinkFeedback::TransportCc] {
+        let mut world = World::new();
+        let mut spec = peer_spec(1, 1);
+        spec.uplink_feedback = feedback;
+        world.must(Command::UpsertPeer(spec.into()));
+        let mut publisher = world.connect(1);
+        world.must(Command::UpsertPublication(audio_spec(1, 1).into()));
+        world.pass(100);
+        world.send(&mut publisher, &Rtp::audio(1));
+        world.pass(1_010);
+        let rtcp = world.drain(&mut publisher).1;
+        let reported = rtcp.iter().flat_map(|compound| Compound::new(compound));
+        let reported = reported.filter(|member| matches!(member, Ok(Packet::ReceiverReport(_)))).count();
+        assert_eq!(reported, 1, "{feedback:?}");
+    }
 }
 
 #[test]
@@ -353,6 +431,27 @@ fn speakers_are_told_when_they_change() {
     assert_eq!(told.last(), Some(&Vec::new()), "silent in the end");
     assert!(told.iter().rev().skip(1).all(|speakers| speakers[0].0 == PublicationId(1)));
     assert!((2..=5).contains(&told.len()), "not each interval: {told:?}");
+}
+
+#[test]
+fn speaker_whose_publication_was_the_last_one_is_silent() {
+    for packets in 100..130_u16 {
+        let (mut world, mut publisher, _) = call();
+        for sequence in 1..packets {
+            let mut packet = Rtp::audio(sequence);
+            packet.extensions.push((4, vec![12]));
+            world.send(&mut publisher, &packet);
+            world.pass(20);
+        }
+        world.must(Command::DeletePublication(PublicationId(2)));
+        world.must(Command::DeletePublication(PublicationId(1)));
+        world.pass(2_000);
+        let mut speakers = world.events().into_iter().filter_map(|event| match event {
+            Event::Speakers { speakers, .. } => Some(speakers.len()),
+            _ => None,
+        });
+        assert_eq!(speakers.next_back(), Some(0), "after {packets} packets");
+    }
 }
 
 #[test]
