@@ -136,7 +136,11 @@ impl<C: Cipher> Inbound<C> {
     fn rtp_place(&self, ssrc: Ssrc, wire: Seq16) -> (Seq, Result<usize, usize>) {
         let slot = self.rtp_sources.find(ssrc);
         let highest = self.rtp_sources.highest(slot, ssrc);
-        (highest.map_or(Seq(wire.0.into()), |highest| Seq(highest).nearest(wire)), slot)
+        let sequence = match highest {
+            Some(highest) => Seq(highest).nearest(wire),
+            None => Seq(wire.0.into()),
+        };
+        (sequence, slot)
     }
 }
 
