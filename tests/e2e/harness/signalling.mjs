@@ -87,6 +87,14 @@ export function claims(others = {}) {
   return { iss: KEY, sub: 'alice', nbf: now - 10, exp: now + 600, video: { roomJoin: true, room: 'r' }, ...others };
 }
 
+// An offer of data channels alone, as a client makes it whose ICE ufrag is `abcd`.
+export const DATA_OFFER = [
+  'v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=group:BUNDLE 0',
+  'm=application 9 UDP/DTLS/SCTP webrtc-datachannel', 'c=IN IP4 0.0.0.0', 'a=ice-ufrag:abcd',
+  'a=ice-pwd:abcdefghijklmnopqrstuvwx', `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'AB').join(':')}`,
+  'a=setup:actpass', 'a=mid:0', 'a=sctp-port:5000', '',
+].join('\r\n');
+
 const UPGRADE = {
   connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
   'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',

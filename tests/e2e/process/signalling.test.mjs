@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import {
   DisconnectReason, LeaveRequest_Action, RequestResponse_Reason, SignalRequest, TrackSource, TrackType,
 } from '@livekit/protocol';
-import { join } from '../harness/signalling.mjs';
+import { DATA_OFFER, join } from '../harness/signalling.mjs';
 import { startServer } from '../harness/server.mjs';
 
 let server;
@@ -215,14 +215,6 @@ test('without the right to publish, a track is not allowed', async () => {
   assert.equal(value.reason, RequestResponse_Reason.NOT_ALLOWED);
   await client.leave();
 });
-
-const FINGERPRINT = Array.from({ length: 32 }, (_, index) => (index + 16).toString(16).toUpperCase()).join(':');
-const DATA_OFFER = [
-  'v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=group:BUNDLE 0',
-  'm=application 9 UDP/DTLS/SCTP webrtc-datachannel', 'c=IN IP4 0.0.0.0', 'a=ice-ufrag:abcd',
-  'a=ice-pwd:abcdefghijklmnopqrstuvwx', `a=fingerprint:sha-256 ${FINGERPRINT}`, 'a=setup:actpass', 'a=mid:0',
-  'a=sctp-port:5000', '',
-].join('\r\n');
 
 function sections(count) {
   const section = (mid) => `m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:${mid}\r\na=rtpmap:111 opus/48000/2\r\na=inactive\r\n`;

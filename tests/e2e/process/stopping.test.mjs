@@ -5,35 +5,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DisconnectReason, LeaveRequest_Action } from '@livekit/protocol';
-import { ask, claims, forge, join } from '../harness/signalling.mjs';
-import { children, freePort, isAlive, launch, launchListening } from '../harness/process.mjs';
+import { ask, join } from '../harness/signalling.mjs';
+import { deploy } from '../harness/deployment.mjs';
+import { children, freePort, isAlive, launch } from '../harness/process.mjs';
 import { mediaCounters } from '../harness/counters.mjs';
-import { KEY, SECRET, sleep, until } from '../harness/server.mjs';
+import { sleep, until } from '../harness/server.mjs';
 
 let directory;
 
 before(async () => (directory = await mkdtemp(path.join(tmpdir(), 'millrace-e2e-'))));
 after(() => rm(directory, { recursive: true, force: true }));
 
-// A server, its media plane's pid, and what the signalling helpers need of it.
-async function start(lines = [], ports = {}) {
-  const port = ports.port ?? (await freePort());
-  const udpPort = ports.udpPort ?? (await freePort());
-  const config = [
-    `port: ${port}`, 'bind_addresses: ["127.0.0.1"]', `runtime_dir: ${directory}`,
-    `rtc: { udp_port: ${udpPort}, node_ip: 127.0.0.1, enable_loopback_candidate: true }`, ...lines,
-  ].join('\n');
-  const launched = await launchListening(['--config-body', config, '--keys', `${KEY}: ${SECRET}`]);
-  return {
-    ...launched,
-    port,
-    udpPort,
-    url: `ws://127.0.0.1:${port}`,
-    socket: path.join(directory, `media-${port}.sock`),
-    media: () => children(launched.pid)[0],
-    token: async (room, identity) => forge(claims({ sub: identity, video: { roomJoin: true, room } })),
-  };
-}
+const start = (lines, ports) => deploy(directory, lines, ports);
 
 const upgrade = async (server, room) =>
   ask(server, `/rtc?access_token=${await server.token(room, 'late')}`, { websocket: true });
@@ -176,7 +159,7 @@ test('a control plane that is killed leaves its media plane to the next one, whi
     await (await join(first, 'open', 'alice')).ping();
     first.signal('SIGKILL');
     await first.ended;
-    assert.ok((await mediaCounters(first.socket)).process_threads > 0, 'it answers');
+    assert.ok((await first.mediaCounters()).process_threads > 0, 'it answers');
     second = await start([], first);
     assert.match(second.output(), new RegExp(`taken over.*pid=${media}|pid=${media}.*taken over`));
     assert.equal(second.media(), undefined, 'no other one was started');
