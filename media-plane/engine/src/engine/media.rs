@@ -209,11 +209,11 @@ impl<C: Cipher> Engine<C> {
         }
         let superseded = encoding.source.replace(head.ssrc).filter(|_| started);
         let alive = publication.packet_came(now, assignment.layer);
-        if started {
+        if started && let Some(ssrc) = publication.tell_source(now, assignment.layer) {
             out.event(Event::SourceStarted {
                 publication: publication.spec.id,
                 layer: assignment.layer,
-                ssrc: head.ssrc,
+                ssrc,
                 payload_type: head.payload_type,
             });
         }

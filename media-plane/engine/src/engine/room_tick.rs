@@ -30,7 +30,7 @@ impl<C: Cipher> Engine<C> {
             room.quality_at = now + QUALITY_INTERVAL;
         }
         if settle {
-            self.settle_layers(now, slot);
+            self.settle_layers(now, slot, out);
         }
         if quality {
             self.tell_quality(slot, out);
@@ -52,13 +52,28 @@ impl<C: Cipher> Engine<C> {
         }
     }
 
-    fn settle_layers(&mut self, now: Instant, slot: Slot<RoomId>) {
+    fn settle_layers(&mut self, now: Instant, slot: Slot<RoomId>, out: &mut impl Outbox) {
         let count = self.rooms.get(slot).map_or(0, |room| room.publications.len());
         for index in 0..count {
             let publication = self.rooms.get(slot).and_then(|room| room.publications.get(index)).copied();
             let Some(publication) = publication else { continue };
+            self.tell_sources(now, publication, out);
             if self.publications.get_mut(publication).is_some_and(Publication::settle_layers) {
                 self.retarget(now, publication);
+            }
+        }
+    }
+
+    /// Tells of streams that began too soon after others to be told of at once.
+    fn tell_sources(&mut self, now: Instant, slot: Slot<PublicationId>, out: &mut impl Outbox) {
+        let Some(publication) = self.publications.get_mut(slot) else { return };
+        let Some(peer) = self.peers.get(publication.peer) else { return };
+        for layer in 0..forward::facts::LAYERS {
+            if let Some(ssrc) = publication.tell_source(now, layer)
+                && let Some(source) = peer.ingress.source(ssrc)
+            {
+                let (id, payload_type) = (publication.spec.id, source.payload_type);
+                out.event(Event::SourceStarted { publication: id, layer, ssrc, payload_type });
             }
         }
     }

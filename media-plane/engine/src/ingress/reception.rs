@@ -161,7 +161,8 @@ impl Reception {
         let difference = transit.wrapping_sub(before).cast_signed().unsigned_abs();
         // A jump of 10 s and more is a stream that was restarted or paused, not jitter.
         if difference < self.clock_rate.saturating_mul(10) {
-            self.jitter = self.jitter.saturating_add(difference).saturating_sub((self.jitter + 8) >> 4);
+            self.jitter =
+                self.jitter.saturating_add(difference).saturating_sub(self.jitter.saturating_add(8) >> 4);
         }
     }
 }

@@ -100,11 +100,14 @@ impl Ice {
     pub fn checked(&mut self, now: Instant, check: &Check) -> Result<Checked, TooManyTuples> {
         let mut outcome = Checked::default();
         if let Some(tuple) = self.tuples.iter_mut().find(|tuple| tuple.path == check.path) {
-            tuple.priority = check.priority;
-            tuple.nominated =
-                check.use_candidate || (tuple.nominated && tuple.generation == check.generation);
             tuple.checked_at = now;
-            tuple.generation = tuple.generation.max(check.generation);
+            // A check that was on its way when newer credentials came says nothing new.
+            if check.generation >= tuple.generation {
+                tuple.priority = check.priority;
+                tuple.nominated =
+                    check.use_candidate || (tuple.nominated && tuple.generation == check.generation);
+                tuple.generation = check.generation;
+            }
         } else {
             outcome.evicted = self.make_room(now)?;
             outcome.added = true;
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn selected_path_follows_decision_13() {
-        let table: [(&str, &[Step], u16); 12] = [
+        let table: [(&str, &[Step], u16); 13] = [
             ("sole path before nomination", &[(0, 1, 5, false, 1)], 1),
             ("nomination replaces what was only first", &[(0, 1, 9, false, 1), (10, 2, 5, true, 1)], 2),
             ("higher priority wins", &[(0, 1, 5, true, 1), (10, 2, 9, true, 1)], 2),
@@ -269,6 +272,11 @@ mod tests {
                 "older generation does not come back",
                 &[(0, 1, 9, true, 1), (10, 2, 5, true, 2), (20, 1, 9, true, 1)],
                 2,
+            ),
+            (
+                "late check of an older generation says nothing",
+                &[(0, 1, 9, true, 2), (10, 1, 1, false, 1), (20, 2, 5, true, 2)],
+                1,
             ),
         ];
         for (name, steps, expected) in table {

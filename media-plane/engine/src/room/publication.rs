@@ -38,6 +38,8 @@ pub struct Encoding {
     pub key_frame: KeyFrameRequest,
     packet_at: Option<Instant>,
     live: bool,
+    /// The stream that was told of last, and when.
+    told: Option<(Ssrc, Instant)>,
 }
 
 impl Publication {
@@ -75,6 +77,17 @@ impl Publication {
         let Some(encoding) = self.encodings.get_mut(usize::from(layer)) else { return false };
         encoding.packet_at = Some(now);
         !core::mem::replace(&mut encoding.live, true)
+    }
+
+    /// The stream of a layer that is to be told of, which it is then: not one after the other, if they come and go.
+    pub fn tell_source(&mut self, now: Instant, layer: u8) -> Option<Ssrc> {
+        let encoding = self.encoding_mut(layer)?;
+        let source = encoding.source?;
+        if encoding.told.is_some_and(|(told, at)| told == source || now - at < TELL_INTERVAL) {
+            return None;
+        }
+        encoding.told = Some((source, now));
+        Some(source)
     }
 
     /// Layers that had no packet for a while although others had are not live any more. Returns whether that is new.
@@ -139,10 +152,13 @@ impl Publication {
             key_frame: KeyFrameRequest::default(),
             packet_at: None,
             live: false,
+            told: None,
         });
     }
 }
 
+/// How often it is told that another stream carries a layer.
+const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A layer without a packet for so long, while others have some, has ended.
 const DEAD_AFTER: Duration = Duration::from_secs(1);
 

@@ -467,6 +467,30 @@ fn goodbye_ends_a_source_and_another_one_may_follow() {
 }
 
 #[test]
+fn sources_that_come_and_go_are_told_no_more_often_than_is_of_use() {
+    let (mut world, mut publisher, _) = call();
+    for sequence in 1..=400 {
+        let ssrc = Ssrc(1_000 + u32::from(sequence) % 2);
+        world.send(&mut publisher, &Rtp { ssrc, ..Rtp::audio(sequence) });
+        if sequence < 400 {
+            world.send_rtcp(&mut publisher, |builder| builder.goodbye(&[ssrc]));
+        }
+        world.pass(1);
+    }
+    world.pass(600);
+    let told: Vec<Ssrc> = world
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::SourceStarted { ssrc, .. } => Some(ssrc),
+            _ => None,
+        })
+        .collect();
+    assert!((2..=4).contains(&told.len()), "{told:?}");
+    assert_eq!((told[0], told.last()), (Ssrc(1_001), Some(&Ssrc(1_000))));
+}
+
+#[test]
 fn malformed_rtcp_is_counted() {
     let (mut world, mut publisher, _) = call();
     let mut datagram = vec![0; 100];

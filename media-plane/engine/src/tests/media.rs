@@ -335,6 +335,7 @@ fn newest_stream_of_an_encoding_counts() {
     let received = world.media(&mut subscriber);
     let order: Vec<u16> = received.iter().map(|packet| packet.sequence - received[0].sequence).collect();
     assert_eq!(order, [0, 1, 2]);
+    world.pass(600);
     let started = world.events().iter().filter(|event| matches!(event, Event::SourceStarted { .. })).count();
     assert_eq!(started, 2);
 }
