@@ -10,6 +10,7 @@ use crate::discard::Reason;
 use crate::engine::{Engine, Outcome};
 use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use crate::path::Path;
+use crate::peer::consent::Consent;
 use crate::peer::ice::{Check, Credentials};
 use crate::slots::Slot;
 
@@ -105,7 +106,10 @@ impl<C: Cipher> Engine<C> {
             self.demux.remove_path(evicted, slot);
         }
         self.demux.add_path(check.path, slot);
-        peer.consent.checked(now);
+        if matches!(peer.consent.checked(now), Consent::None | Consent::Ended) {
+            // What became due while nothing might be sent.
+            self.peer_timers.bring_forward(slot, now);
+        }
         for at in [peer.consent.next_at(), peer.ice.next_expiry()].into_iter().flatten() {
             self.peer_timers.bring_forward(slot, at);
         }

@@ -14,7 +14,7 @@ use wire::rtcp::{Compound, Packet};
 use wire::rtp::FIXED_LEN;
 
 use super::client::{Client, Rtp, World};
-use super::specs::{audio_spec, peer_spec, simulcast_spec, subscription_spec};
+use super::specs::{audio_spec, credentials, peer_spec, simulcast_spec, subscription_spec};
 use crate::command::{Command, ExtensionKind, UplinkFeedback};
 use crate::event::Event;
 
@@ -283,6 +283,25 @@ fn first_receiver_report_comes_in_time_whatever_feedback_there_is() {
         let reported = reported.filter(|member| matches!(member, Ok(Packet::ReceiverReport(_)))).count();
         assert_eq!(reported, 1, "{feedback:?}");
     }
+}
+
+#[test]
+fn reports_go_on_as_soon_as_a_silent_peer_is_back() {
+    let mut world = World::new();
+    let mut spec = peer_spec(1, 1);
+    spec.uplink_feedback = UplinkFeedback::None;
+    world.must(Command::UpsertPeer(spec.into()));
+    let mut publisher = world.connect(1);
+    world.must(Command::UpsertPublication(audio_spec(1, 1).into()));
+    world.send(&mut publisher, &Rtp::audio(1));
+    world.pass(40_000);
+    world.send(&mut publisher, &Rtp::audio(2));
+    world.pass(1_010);
+    assert!(world.drain(&mut publisher).1.len() <= 30, "none once consent is over");
+    world.check(publisher.path, &credentials(1, 0), true);
+    world.send(&mut publisher, &Rtp::audio(3));
+    world.pass(1_010);
+    assert!(!world.drain(&mut publisher).1.is_empty());
 }
 
 #[test]
