@@ -182,7 +182,9 @@ impl<'a> Turn<'a> {
 
     /// What is referred to comes before what refers to it.
     fn upserts(&mut self) -> Vec<proto::Resource> {
-        let first = !self.room.written && !self.touched.participants.is_empty();
+        // For somebody who is here: who left in this step may have been touched before.
+        let inhabited = self.touched.participants.iter().any(|sid| self.room.participants.contains_key(sid));
+        let first = !self.room.written && inhabited;
         let mut resources = Vec::new();
         if first || (self.room.written && self.touched.room) {
             self.room.written = true;

@@ -496,6 +496,34 @@ fn lost_media_plane_sends_everybody_to_join_anew_in_the_same_room() {
     assert_eq!(world.count(|name| matches!(name, super::Name::Room(_))), 1, "the room is written anew");
 }
 
+/// What the leavers had chosen of each other's tracks changes with every departure; none of that is written.
+#[test]
+fn room_that_ends_is_not_written_again() {
+    use crate::room::request::Request;
+    for (name, request, left) in [
+        ("closed", Request::Close { reason: DisconnectReason::RoomClosed }, 0),
+        ("lost", Request::MediaLost, 0),
+    ] {
+        let mut world = World::new();
+        let mut alice = world.connect(arrival("alice"));
+        let bob = world.connect(arrival("bob"));
+        let track = alice.publish(&mut world, "cid", livekit_protocol::TrackType::Audio);
+        world.packets_arrive();
+        let update = livekit_protocol::UpdateSubscription {
+            track_sids: vec![track.0],
+            subscribe: false,
+            ..Default::default()
+        };
+        world.say(&bob, livekit_protocol::signal_request::Message::Subscription(update));
+        if matches!(request, Request::MediaLost) {
+            world.resources.clear();
+        }
+        world.step(request);
+        assert_eq!(world.resources.len(), left, "{name}");
+        assert!(!world.room.written, "{name}: the next one finds a place anew");
+    }
+}
+
 #[test]
 fn ice_restart_in_an_offer_is_answered_with_new_credentials_beside_the_old() {
     for arrival in [arrival("alice"), single("alice")] {
