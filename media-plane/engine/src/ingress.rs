@@ -184,9 +184,12 @@ impl Source {
     }
 
     /// The sequence number of a restored packet: the one nearest to what came.
+    ///
+    /// `None` if it is far ahead: it repeats a packet of another stream, and would make those of this one old.
     #[must_use]
     pub fn extend(&self, sequence: Seq16) -> Option<Seq> {
-        self.seen.highest().map(|highest| highest.nearest(sequence))
+        let highest = self.seen.highest()?;
+        Some(highest.nearest(sequence)).filter(|extended| extended.0 <= highest.0 + RESTORED_AHEAD_MAX)
     }
 
     /// Learns from a packet of the stream, which is new. Returns how many missing packets were given up.
@@ -211,3 +214,6 @@ impl Source {
         self.assignment.filter(|assignment| !assignment.repair)
     }
 }
+
+/// How far ahead of what came itself a retransmission may be: some losses in a row, found by a probe.
+const RESTORED_AHEAD_MAX: u64 = 256;

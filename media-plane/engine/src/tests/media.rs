@@ -442,6 +442,31 @@ fn retransmission_of_a_publisher_fills_the_gap() {
 }
 
 #[test]
+fn retransmission_of_what_can_not_have_been_sent_yet_moves_nothing() {
+    for (name, original, restored) in
+        [("ahead a little", 105, 1), ("far ahead", 20_000, 0), ("far behind", 45_000, 0)]
+    {
+        let (mut world, mut publisher, mut subscriber) = call();
+        world.send(&mut publisher, &Rtp::video(0, 100, true));
+        let packet = Rtp::video(0, original, false);
+        let rtx = Rtp {
+            ssrc: Ssrc(3_000),
+            payload_type: RTX_PT,
+            sequence: 7,
+            extensions: vec![(1, b"1".to_vec()), (3, b"q".to_vec())],
+            payload: [&original.to_be_bytes()[..], &packet.payload].concat(),
+            ..packet
+        };
+        world.send(&mut publisher, &rtx);
+        assert_eq!(world.counter("packets_restored"), restored, "{name}");
+        world.media(&mut subscriber);
+        world.send(&mut publisher, &Rtp::video(0, 106, false));
+        assert_eq!(world.media(&mut subscriber).len(), 1, "{name}");
+        world.assert_accounted();
+    }
+}
+
+#[test]
 fn stream_that_nobody_published_is_counted() {
     let (mut world, mut publisher, _) = call();
     let mut packet = Rtp::audio(1);
