@@ -4,6 +4,7 @@ mod client;
 mod feedback;
 mod garbage;
 mod media;
+mod red;
 mod specs;
 mod transport;
 

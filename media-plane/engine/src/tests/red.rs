@@ -1,0 +1,81 @@
+//! Claims about RED: whole to whom it is mapped as such, its primary frame to whom only takes Opus.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use units::rtp::{PayloadType, Ssrc};
+use units::sequence::Seq16;
+
+use super::client::{Client, Rtp, World};
+use super::specs::{AUDIO_PT, audio_spec, subscription_spec};
+use crate::command::{Codec, Command, PayloadCodec, PayloadMapping};
+
+/// Peer 1 publishes RED (63) and Opus, peer 2 takes Opus (100) alone, peer 3 both.
+fn redundant_call() -> (World, Client, Client, Client) {
+    let mut world = World::new();
+    let clients = (world.join(1), world.join(2), world.join(3));
+    let mut spec = audio_spec(1, 1);
+    let opus = spec.codecs[0];
+    spec.codecs.push(PayloadCodec { payload_type: RED_PT, codec: Codec::Red, ..opus });
+    world.must(Command::UpsertPublication(spec.into()));
+    for (peer, red_to) in [(2, 100), (3, 101)] {
+        let mut spec = subscription_spec(peer, peer, 1, 70);
+        spec.payloads = [(AUDIO_PT, PayloadType(100)), (RED_PT, PayloadType(red_to))]
+            .map(|(from, to)| PayloadMapping { from, to, rtx: None })
+            .into();
+        world.must(Command::UpsertSubscription(spec.into()));
+    }
+    (world, clients.0, clients.1, clients.2)
+}
+
+fn redundant(sequence: u16, payload: &[u8]) -> Rtp {
+    Rtp { payload_type: RED_PT, payload: payload.to_vec(), ..Rtp::audio(sequence) }
+}
+
+#[test]
+fn red_goes_out_as_opus_where_it_is_mapped_to_opus() {
+    let (mut world, mut publisher, mut plain, mut whole) = redundant_call();
+    let repeating = [0x80 | 111, 0, 0, 2, 0x80 | 111, 0, 0, 1, 111, 1, 1, 2, 7, 8, 9];
+    world.send(&mut publisher, &redundant(1, &repeating));
+    world.send(&mut publisher, &redundant(2, &[111, 5]));
+    world.send(&mut publisher, &Rtp::audio(3));
+    let told = |packets: &[Rtp]| -> Vec<(u16, u8, Vec<u8>)> {
+        let first = packets[0].sequence;
+        let told = packets.iter();
+        told.map(|packet| (packet.sequence - first, packet.payload_type.0, packet.payload.clone())).collect()
+    };
+    let (opus, red) = (world.media(&mut plain), world.media(&mut whole));
+    assert_eq!(told(&opus), [(0, 100, vec![7, 8, 9]), (1, 100, vec![5]), (2, 100, vec![0x5a; 40])]);
+    let untouched = [(0, 101, repeating.to_vec()), (1, 101, vec![111, 5]), (2, 100, vec![0x5a; 40])];
+    assert_eq!(told(&red), untouched);
+
+    world.pass(150);
+    let missing = [Seq16(opus[0].sequence)];
+    world.out.sent.clear();
+    world.send_rtcp(&mut plain, |builder| builder.nack(Ssrc(1), Ssrc(70), missing).map(|_| ()));
+    assert_eq!((world.counter("packets_resent"), world.out.sent.len()), (1, 1), "the very same packet");
+    world.assert_accounted();
+}
+
+#[test]
+fn red_that_can_not_become_opus_is_counted() {
+    for (name, payload, reason) in [
+        ("cut off", &[0x80 | 111, 0, 0, 9, 111, 1][..], "copy_discarded_malformed"),
+        ("primary of another codec", &[0, 1, 2, 3], "copy_discarded_malformed"),
+        ("encrypted", &[0xff; 80], "copy_discarded_malformed"),
+        ("nothing", &[], "copy_discarded_padding"),
+        ("nothing but redundancy", &[0x80 | 111, 0, 0, 2, 111, 1, 1], "copy_discarded_padding"),
+    ] {
+        let (mut world, mut publisher, mut plain, _) = redundant_call();
+        world.send(&mut publisher, &redundant(1, &[111, 5]));
+        let before = world.counter(reason);
+        world.send(&mut publisher, &redundant(2, payload));
+        assert!(world.counter(reason) > before, "{name}");
+        world.send(&mut publisher, &redundant(3, &[111, 6]));
+        let payloads: Vec<_> = world.media(&mut plain).into_iter().map(|packet| packet.payload).collect();
+        assert_eq!(payloads, [[5], [6]], "{name}");
+        world.assert_accounted();
+    }
+}
+
+const RED_PT: PayloadType = PayloadType(63);
