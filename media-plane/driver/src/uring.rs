@@ -1,5 +1,6 @@
 //! The io_uring back end: one ring per worker, multishot receives, all sends of a flush in one submission.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
@@ -22,7 +23,7 @@ use crate::{control, sockaddr};
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 4096;
-/// Completions taken per wake before timers and mailboxes have their turn.
+/// Receives handled per wake before timers and mailboxes have their turn.
 const COMPLETIONS_PER_TURN: usize = 512;
 
 /// The registered index of the worker's socket.
@@ -43,15 +44,24 @@ pub struct Uring {
     clock: Clock,
     receive: ManuallyDrop<ReceiveRing>,
     /// Tells the kernel how much room for address and control data each receive buffer has.
-    receive_header: Box<libc::msghdr>,
+    receive_header: ManuallyDrop<Box<libc::msghdr>>,
     receive_armed: bool,
-    bell_count: Box<u64>,
+    bell_count: ManuallyDrop<Box<u64>>,
     bell_armed: bool,
     headers: ManuallyDrop<Box<[SendHeader]>>,
     slab: ManuallyDrop<Slab>,
-    completions: Vec<(u64, i32, u32)>,
+    /// Taken from the ring and not yet seen to; sends are seen to at once.
+    completions: VecDeque<Completion>,
     in_flight: usize,
     counters: Counters,
+}
+
+/// All of a completion but of a send's.
+#[derive(Clone, Copy)]
+struct Completion {
+    user_data: u64,
+    result: i32,
+    flags: u32,
 }
 
 impl std::fmt::Debug for Uring {
@@ -87,13 +97,13 @@ impl Uring {
             socket,
             clock,
             receive: ManuallyDrop::new(receive),
-            receive_header: Box::new(receive_header),
+            receive_header: ManuallyDrop::new(Box::new(receive_header)),
             receive_armed: false,
-            bell_count: Box::new(0),
+            bell_count: ManuallyDrop::new(Box::new(0)),
             bell_armed: false,
             headers: ManuallyDrop::new(SendHeader::pool(slots)),
             slab: ManuallyDrop::new(Slab::new(slots)),
-            completions: Vec::with_capacity(COMPLETIONS_PER_TURN),
+            completions: VecDeque::with_capacity(COMPLETIONS_PER_TURN),
             in_flight: 0,
             counters: Counters::default(),
         })
@@ -101,17 +111,19 @@ impl Uring {
 
     pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut Handler<'_>) -> io::Result<()> {
         self.arm()?;
-        self.queue_departures()?;
+        self.queue_departures();
         self.enter(deadline)?;
         self.counters.wakes += 1;
-        self.reap(handler)?;
-        self.queue_departures()?;
+        self.reap(handler);
+        self.queue_departures();
         Ok(())
     }
 
     /// Submits all that waits in the slab.
     pub(crate) fn flush(&mut self) {
-        if self.queue_departures().and_then(|()| self.ring.submit().map(drop)).is_err() {
+        self.queue_departures();
+        if self.ring.submit().is_err() {
+            // What was queued stays in the ring, for the next turn.
             self.counters.send_errors += 1;
         }
     }
@@ -119,12 +131,12 @@ impl Uring {
     /// Keeps one receive and one read of the doorbell in the ring.
     fn arm(&mut self) -> io::Result<()> {
         if !self.receive_armed {
-            let entry = opcode::RecvMsgMulti::new(SOCKET, &raw const *self.receive_header, GROUP).build();
+            let entry = opcode::RecvMsgMulti::new(SOCKET, &raw const **self.receive_header, GROUP).build();
             self.push(&entry.user_data(RECEIVE))?;
             self.receive_armed = true;
         }
         if !self.bell_armed {
-            let count = (&raw mut *self.bell_count).cast::<u8>();
+            let count = (&raw mut **self.bell_count).cast::<u8>();
             let entry = opcode::Read::new(BELL, count, 8).build();
             self.push(&entry.user_data(BELL_READ))?;
             self.bell_armed = true;
@@ -132,43 +144,64 @@ impl Uring {
         Ok(())
     }
 
-    fn queue_departures(&mut self) -> io::Result<()> {
+    /// Every departure ends in the ring or is counted: no slot is lost, whatever the kernel says.
+    fn queue_departures(&mut self) {
         if self.slab.waiting() == 0 {
-            return Ok(());
+            return;
         }
         self.counters.flushes += 1;
         let departures = self.slab.take_departures();
+        let mut refused = false;
         for departure in &departures {
             let bytes = &self.slab.buffer(departure.slot)[..departure.len];
             let header = &mut self.headers[departure.slot as usize];
-            let Some(message) = header.describe(bytes, &departure.path, self.socket.dual_stack()) else {
+            let message = header.describe(bytes, &departure.path, self.socket.dual_stack());
+            // A ring that took no entry takes none of the same batch.
+            let queued = message.filter(|_| !refused).is_some_and(|message| {
+                let entry = opcode::SendMsg::new(SOCKET, message).build();
+                refused = self.push(&entry.user_data(SEND | u64::from(departure.slot) << 8)).is_err();
+                !refused
+            });
+            if queued {
+                self.in_flight += 1;
+            } else {
                 self.counters.send_errors += 1;
                 self.slab.release(departure.slot);
-                continue;
-            };
-            let entry = opcode::SendMsg::new(SOCKET, message).build();
-            self.push(&entry.user_data(SEND | u64::from(departure.slot) << 8))?;
-            self.in_flight += 1;
+            }
         }
         self.slab.return_departures(departures);
-        Ok(())
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-        loop {
-            // SAFETY: what the entry points to (headers, slab, receive header, bell count) is owned by `self` at
-            // addresses that stay, and is kept until the ring is gone (see `Drop`); a slot's buffer and header are
-            // not written again before its completion releases the slot.
-            if unsafe { self.ring.submission().push(entry) }.is_ok() {
-                return Ok(());
-            }
-            self.ring.submit()?;
+        if !self.has_room() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        // SAFETY: what the entry points to (headers, slab, receive header, bell count) is owned by `self` at
+        // addresses that stay, and is kept until the ring is gone (see `Drop`); a slot's buffer and header are
+        // not written again before its completion releases the slot.
+        unsafe { self.ring.submission().push(entry) }.map_err(io::Error::other)
+    }
+
+    /// Whether another entry fits, after a submission if need be.
+    fn has_room(&mut self) -> bool {
+        while self.ring.submission().is_full() {
+            match self.ring.submit() {
+                Ok(count) if count > 0 => {}
+                // EBUSY: the completion queue is full; taking completions makes room.
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) && self.collect() > 0 => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// Submits, and waits for a completion or the deadline.
     fn enter(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        let patience = deadline.map(|deadline| deadline.since(self.clock.now()));
+        let patience = match deadline {
+            _ if !self.completions.is_empty() => Some(Duration::ZERO),
+            deadline => deadline.map(|deadline| deadline.since(self.clock.now())),
+        };
         let result = match patience {
             None => self.ring.submit_and_wait(1),
             Some(Duration::ZERO) => {
@@ -191,36 +224,46 @@ impl Uring {
         }
     }
 
-    fn reap(&mut self, handler: &mut Handler<'_>) -> io::Result<()> {
-        let mut completions = std::mem::take(&mut self.completions);
-        completions.extend(
-            self.ring
-                .completion()
-                .take(COMPLETIONS_PER_TURN)
-                .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
-        );
+    fn reap(&mut self, handler: &mut Handler<'_>) {
+        self.collect();
         let now = self.clock.now();
-        for (user_data, result, flags) in completions.drain(..) {
-            match user_data & 0xff {
-                RECEIVE => self.received(now, result, flags, handler)?,
-                BELL_READ => {
-                    self.bell_armed = false;
-                    self.counters.doorbells += 1;
-                }
-                _ => self.sent(user_data >> 8, result),
+        for _ in 0..COMPLETIONS_PER_TURN {
+            let Some(completion) = self.completions.pop_front() else { return };
+            if completion.user_data == RECEIVE {
+                self.received(now, completion, handler);
+            } else {
+                self.bell_armed = false;
+                self.counters.doorbells += 1;
             }
         }
-        self.completions = completions;
-        Ok(())
     }
 
-    fn received(
-        &mut self,
-        now: Instant,
-        result: i32,
-        flags: u32,
-        handler: &mut Handler<'_>,
-    ) -> io::Result<()> {
+    /// Takes completions out of the ring and frees the slots of sends; tells how many there were.
+    fn collect(&mut self) -> usize {
+        let mut taken = [Completion { user_data: 0, result: 0, flags: 0 }; 64];
+        let mut total = 0;
+        loop {
+            let mut count = 0;
+            for (place, entry) in taken.iter_mut().zip(self.ring.completion()) {
+                *place =
+                    Completion { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() };
+                count += 1;
+            }
+            for completion in &taken[..count] {
+                match completion.user_data & 0xff {
+                    SEND => self.sent(completion.user_data >> 8, completion.result),
+                    _ => self.completions.push_back(*completion),
+                }
+            }
+            total += count;
+            if count == 0 || total >= COMPLETIONS as usize {
+                return total;
+            }
+        }
+    }
+
+    fn received(&mut self, now: Instant, completion: Completion, handler: &mut Handler<'_>) {
+        let Completion { result, flags, .. } = completion;
         if !cqueue::more(flags) {
             self.receive_armed = false;
         }
@@ -229,7 +272,7 @@ impl Uring {
             1.. => self.counters.receive_errors += 1,
             _ => {}
         }
-        let Some(id) = cqueue::buffer_select(flags) else { return Ok(()) };
+        let Some(id) = cqueue::buffer_select(flags) else { return };
         let handled = usize::try_from(result).ok().and_then(|len| {
             let (path, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
             self.counters.datagrams_received += 1;
@@ -242,9 +285,12 @@ impl Uring {
             self.counters.receive_malformed += 1;
         }
         if self.slab.waiting() > self.slab.slots() / 2 {
-            self.queue_departures()?;
+            self.queue_departures();
+            // Most sends are done when they are submitted: their slots serve the rest of this batch.
+            if self.ring.submit().is_ok() {
+                self.collect();
+            }
         }
-        Ok(())
     }
 
     fn sent(&mut self, slot: u64, result: i32) {
@@ -292,6 +338,8 @@ impl Drop for Uring {
                 ManuallyDrop::drop(&mut self.receive);
                 ManuallyDrop::drop(&mut self.headers);
                 ManuallyDrop::drop(&mut self.slab);
+                ManuallyDrop::drop(&mut self.receive_header);
+                ManuallyDrop::drop(&mut self.bell_count);
             }
         }
     }
@@ -319,4 +367,79 @@ fn datagram<'a>(
     // The payload is what stands last in the buffer.
     let start = filled.len().checked_sub(payload_len)?;
     Some((path, &mut filled[start..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::outbox::Outbox;
+    use std::fs::File;
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+    const SLOTS: usize = 2048;
+
+    fn open(slots: usize) -> (Uring, u16) {
+        let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let port = socket.port().unwrap();
+        (Uring::open(socket, &Doorbell::new().unwrap(), Clock::start(), slots).unwrap(), port)
+    }
+
+    fn path_to(port: u16) -> Path {
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        Path { protocol: Protocol::Udp, local, remote: (local, port).into() }
+    }
+
+    fn fill(slab: &mut Slab, count: usize, path: &Path) {
+        for _ in 0..count {
+            slab.lend(4).unwrap().fill(0);
+            slab.send(path, 4);
+        }
+    }
+
+    #[test]
+    fn a_ring_that_refuses_costs_packets_and_no_slots() {
+        let (mut uring, port) = open(SLOTS);
+        let null = File::open("/dev/null").unwrap();
+        // SAFETY: both are open; the ring's descriptor stays one that is closed once, by its owner.
+        assert!(unsafe { libc::dup2(null.as_raw_fd(), uring.ring.as_raw_fd()) } >= 0);
+        for _ in 0..3 {
+            let space = SLOTS - uring.slab.used();
+            fill(&mut uring.slab, space, &path_to(port));
+            uring.flush();
+            assert_eq!(uring.slab.used(), SUBMISSIONS as usize, "what the ring took, and nothing else");
+        }
+        assert_eq!(uring.in_flight, SUBMISSIONS as usize);
+    }
+
+    #[test]
+    fn slots_of_finished_sends_serve_the_same_batch() {
+        const COPIES: usize = 8;
+        let (mut uring, port) = open(16);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", port)).unwrap();
+        // The last turn before the datagrams come arms the receive.
+        uring.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
+        for _ in 0..32 {
+            client.send(b"abcd").unwrap();
+        }
+        let mut received = 0;
+        let end = uring.clock.now() + Duration::from_secs(5);
+        while received < 32 && uring.clock.now() < end {
+            uring
+                .turn(Some(end), &mut |slab, _, path, _| {
+                    received += 1;
+                    for _ in 0..COPIES {
+                        if let Some(buffer) = slab.lend(4) {
+                            buffer.fill(0);
+                            slab.send(&path, 4);
+                        }
+                    }
+                })
+                .unwrap();
+        }
+        assert_eq!((received, uring.slab.exhausted()), (32, 0));
+        uring.flush();
+        uring.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
+        assert_eq!((uring.in_flight, uring.slab.used()), (0, 0));
+    }
 }
