@@ -227,12 +227,12 @@ impl Actor {
     /// Everything that the media plane had of the room is gone, or out of reach for too long.
     fn lost(&mut self) {
         tracing::warn!(room = self.room.record.name, "the media plane lost the room: clients join anew");
-        // What was not written is not said; who waits for a join is let know below.
+        // What was not written is not said, and who waits for a join does not come in.
         self.queue.abandon();
-        self.step(Request::MediaLost);
         for (_, reply) in self.waiting.drain() {
             let _ = reply.send(Err(JoinError::Unavailable));
         }
+        self.step(Request::MediaLost);
     }
 
     /// Finds a place for a room that has none (any more).
@@ -277,6 +277,10 @@ impl Actor {
                     }
                 }
                 Say::Close { connection } => {
+                    // Removed by what came with its own join, as an offer that is none: it comes in to hear why.
+                    if self.waiting.contains_key(&connection) {
+                        self.let_in(connection);
+                    }
                     if let Some(sink) = self.sinks.remove(&connection) {
                         sink.close();
                     }
