@@ -27,12 +27,11 @@ impl<C: Cipher> Engine<C> {
         if owner.is_none() && !self.demux.may_check(now, address) {
             return Err(Reason::StunRateLimited);
         }
-        let message = Message::parse(datagram).map_err(|_| Reason::StunMalformed)?;
-        if message.kind != Kind::Request {
-            return Err(Reason::StunNotBinding);
-        }
-        let authentic = self.authenticate(&message);
-        let (slot, generation) = authentic.inspect_err(|_| self.demux.check_failed(now, address))?;
+        let authentic = request(datagram).and_then(|message| {
+            self.authenticate(&message).map(|(slot, generation)| (message, slot, generation))
+        });
+        // Reading one costs about as much as verifying it, so what is no check counts too.
+        let (message, slot, generation) = authentic.inspect_err(|_| self.demux.check_failed(now, address))?;
         let answer = Self::objection(&message);
         if let Some((code, reason)) = answer {
             self.answer(path, slot, &message, Some(code), out);
@@ -139,6 +138,11 @@ impl<C: Cipher> Engine<C> {
             out.send(&path, len);
         }
     }
+}
+
+fn request(datagram: &[u8]) -> Result<Message<'_>, Reason> {
+    let message = Message::parse(datagram).map_err(|_| Reason::StunMalformed)?;
+    if message.kind == Kind::Request { Ok(message) } else { Err(Reason::StunNotBinding) }
 }
 
 const ANSWER_LEN_MAX: usize = 128;

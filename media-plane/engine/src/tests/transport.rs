@@ -70,6 +70,28 @@ fn client_that_thinks_it_is_controlled_is_told_of_the_conflict() {
 }
 
 #[test]
+fn what_is_no_check_counts_like_a_failed_one() {
+    let mut checksum_wrong = check(&credentials(1, 0), false, 1, Role::Controlling(1));
+    *checksum_wrong.last_mut().unwrap() ^= 1;
+    let mut indication = check(&credentials(1, 0), false, 1, Role::Controlling(1));
+    indication[1] = 0x11;
+    indication.truncate(20);
+    indication[2..4].fill(0);
+    for (name, datagram, reason) in [
+        ("wrong checksum", checksum_wrong, "discarded_stun_malformed"),
+        ("indication", indication, "discarded_stun_not_binding"),
+    ] {
+        let mut world = World::new();
+        world.must(Command::UpsertPeer(peer_spec(1, 1).into()));
+        for _ in 0..60 {
+            world.receive(path(5), datagram.clone());
+        }
+        assert_eq!((world.counter(reason), world.counter("discarded_stun_rate_limited")), (50, 10), "{name}");
+        world.assert_accounted();
+    }
+}
+
+#[test]
 fn failed_checks_of_one_address_are_limited_and_known_paths_are_not() {
     let mut world = World::new();
     let client = world.join(1);
