@@ -18,7 +18,7 @@ use crate::room::participant::Participant;
 use crate::room::state::Room;
 use crate::room::subscription::Stage;
 use crate::room::turn::Turn;
-use crate::room::{leaving, offering, publishing};
+use crate::room::{leaving, offering, publishing, subscribing};
 
 /// An offer for the publisher's peer connection, or for the only one.
 pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescription) {
@@ -128,6 +128,7 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
     }
     for id in deleted {
         turn.pause_subscription(id);
+        subscribing::change_sources(turn, id);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Subscribing: what a participant wants, may have, and is sent.
 
+use std::collections::HashSet;
+
 use livekit_protocol::{
     SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse, TrackSubscribed,
     UpdateSubscription, UpdateTrackSettings, signal_response,
@@ -7,8 +9,10 @@ use livekit_protocol::{
 
 use crate::negotiate::codec::Kind;
 use crate::room::effect::Refused;
+use crate::room::mint::Mint;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::offering::{self, Cause};
+use crate::room::participant::Participant;
 use crate::room::permissions;
 use crate::room::subscription::{Settings, Stage, Subscription};
 use crate::room::turn::Turn;
@@ -123,15 +127,7 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
         turn.refuse(Refused::SubscriptionLimit);
         return;
     }
-    let receiving = participant.receiving();
-    let others = &participant.subscriptions;
-    let taken = |ssrc: u32| {
-        ssrc == receiving.rtcp_ssrc
-            || others.values().any(|other| other.ssrc == ssrc || other.rtx_ssrc == ssrc)
-    };
-    let ssrc = turn.mint.ssrc(taken);
-    let rtx_ssrc =
-        if kind == Kind::Video { turn.mint.ssrc(|other| other == ssrc || taken(other)) } else { 0 };
+    let (ssrc, rtx_ssrc) = sources(turn.mint, participant, kind);
     let id = turn.mint.resource_id();
     let subscription = Subscription {
         id,
@@ -149,6 +145,32 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     turn.room.directory.subscriptions.insert(id, (who.clone(), sid.clone()));
     tell_permission(turn, who, &publisher, sid, true);
     offering::request(turn, who, Cause::Addition);
+}
+
+/// What was sent on a source ended, and its packet numbers may never come again under the same keys: whatever the
+/// subscription sends next has others.
+pub fn change_sources(turn: &mut Turn<'_>, subscription: u64) {
+    let Some((who, sid)) = turn.room.directory.subscriptions.get(&subscription) else { return };
+    let Some(participant) = turn.room.participants.get_mut(who) else { return };
+    let Some(kind) = participant.subscriptions.get(sid).map(|subscription| subscription.kind) else { return };
+    let (ssrc, rtx_ssrc) = sources(turn.mint, participant, kind);
+    if let Some(subscription) = participant.subscriptions.get_mut(sid) {
+        (subscription.ssrc, subscription.rtx_ssrc) = (ssrc, rtx_ssrc);
+    }
+}
+
+/// SSRCs that nothing else on the connection has, for media and for retransmissions; 0: there are none (audio).
+fn sources(mint: &mut Mint, participant: &Participant, kind: Kind) -> (u32, u32) {
+    let own = participant.receiving().rtcp_ssrc;
+    let others = participant.subscriptions.values();
+    let taken: HashSet<u32> =
+        others.flat_map(|other| [other.ssrc, other.rtx_ssrc]).chain(std::iter::once(own)).collect();
+    let ssrc = mint.ssrc(|ssrc| taken.contains(&ssrc));
+    let rtx_ssrc = match kind {
+        Kind::Video => mint.ssrc(|other| other == ssrc || taken.contains(&other)),
+        Kind::Audio => 0,
+    };
+    (ssrc, rtx_ssrc)
 }
 
 /// Ends a subscription; its media section is free with the next negotiation.

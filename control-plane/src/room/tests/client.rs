@@ -136,6 +136,20 @@ impl Client {
         self.offer(world);
     }
 
+    /// Turns the sections on which it receives off, or on again.
+    pub(crate) fn receive(&mut self, world: &mut World, on: bool) {
+        let (from, to) = if on { ("inactive", "recvonly") } else { ("recvonly", "inactive") };
+        for section in &mut self.sections {
+            if let Section::Media { direction, cid, .. } = section
+                && *direction == from
+                && cid.is_empty()
+            {
+                *direction = to;
+            }
+        }
+        self.offer(world);
+    }
+
     pub(crate) fn add_sections(&mut self, kind: &'static str, count: u32) {
         let section = Section::Media { kind, direction: "recvonly", cid: String::new() };
         self.sections.extend((0..count).map(|_| section.clone()));

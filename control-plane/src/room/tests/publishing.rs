@@ -512,3 +512,16 @@ fn subscriber_that_publishes_too_goes_on_receiving() {
         assert_eq!(call.subscription(), before);
     }
 }
+
+#[test]
+fn what_is_sent_again_after_a_pause_has_new_sources() {
+    let mut call = call(single("alice"), single("bob"), TrackType::Video);
+    let before = call.subscription().expect("bob receives");
+    call.bob.receive(&mut call.world, false);
+    assert_eq!(call.subscription(), None);
+    call.bob.receive(&mut call.world, true);
+    call.settle();
+    let after = call.subscription().expect("bob receives again");
+    assert_eq!(after.id, before.id);
+    assert!(after.ssrc != before.ssrc && after.rtx_ssrc != before.rtx_ssrc);
+}
