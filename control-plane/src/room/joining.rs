@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use livekit_protocol::client_info::Capability;
 use livekit_protocol::{DisconnectReason, leave_request, signal_response};
 
 use crate::negotiate::session::Session;
@@ -122,6 +123,9 @@ fn profile(turn: &mut Turn<'_>, arrival: &Arrival) -> Profile {
     settings.auto_subscribe &= arrival.publish.is_none();
     let mut client = arrival.client.clone();
     client.address = arrival.remote_address.to_string();
+    // Others are told of them, some in JSON, which has no words for the unknown.
+    client.capabilities.retain(|capability| Capability::try_from(*capability).is_ok());
+    client.capabilities.truncate(CAPABILITIES_MAX);
     Profile {
         sid: ParticipantSid(turn.mint.sid("PA_")),
         identity: admission::identity(arrival),
@@ -146,5 +150,7 @@ fn deny(turn: &mut Turn<'_>, connection: ConnectionId, error: JoinError) {
     turn.say(Say::Denied { connection, error });
 }
 
+/// More than there are.
+const CAPABILITIES_MAX: usize = 16;
 /// LiveKit's: a participant without a transport is removed after this.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);

@@ -15,7 +15,8 @@ use crate::room::updating::Urgency;
 use crate::room::{answering, leaving, subscribing, track_info, updating};
 
 /// The client will send a track; it learns the track's sid at once.
-pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, request: AddTrackRequest) {
+pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrackRequest) {
+    track_info::forget_unknown_values(&mut request);
     if let Some((reason, text)) = objection(turn, who, &request) {
         let what = match reason {
             Reason::LimitExceeded => Refused::PublishLimit,
@@ -50,20 +51,22 @@ fn objection(
     if !request.sid.is_empty() && !tracks().any(|track| track.record.info.sid == request.sid) {
         return Some((Reason::NotFound, "track not found"));
     }
+    if !track_info::is_modest(request) {
+        return Some((Reason::LimitExceeded, "too long a description"));
+    }
     let cids = track_info::cids(request);
     let known = |cid: &str| tracks().any(|track| track.record.cids.iter().any(|known| known.cid == cid));
     if request.sid.is_empty() && cids.iter().any(|cid| known(&cid.cid)) {
         return Some((Reason::Queued, "track is already published or about to be"));
     }
-    let too_many =
-        cids.len() > CIDS_MAX || request.layers.len() > LAYERS_MAX || participant.tracks.len() >= TRACKS_MAX;
-    if too_many && request.sid.is_empty() {
+    if participant.tracks.len() >= TRACKS_MAX && request.sid.is_empty() {
         return Some((Reason::LimitExceeded, "too many tracks"));
     }
-    let known_cids = || {
-        tracks().find(|track| track.record.info.sid == request.sid).map_or(0, |track| track.record.cids.len())
-    };
-    if known_cids() + cids.len() > CIDS_MAX {
+    let track = tracks().find(|track| track.record.info.sid == request.sid);
+    let (known_cids, known_codecs) =
+        track.map_or((0, 0), |track| (track.record.cids.len(), track.record.info.codecs.len()));
+    let codecs = if track.is_some() { track_info::codecs(request).len() } else { 0 };
+    if known_cids + cids.len() > CIDS_MAX || known_codecs + codecs > CODECS_MAX {
         return Some((Reason::LimitExceeded, "too many codecs"));
     }
     None
@@ -282,5 +285,5 @@ fn publication_on(turn: &Turn<'_>, who: &ParticipantSid, mid: &str) -> Option<(T
 const TRACKS_MAX: usize = 32;
 /// Codecs of one track: a primary, its backup, and room for audio codecs.
 const CIDS_MAX: usize = 4;
-/// Declared layers: three are used.
-const LAYERS_MAX: usize = 8;
+/// The same with those that have no cid (yet), and with those that are named again.
+const CODECS_MAX: usize = 2 * CIDS_MAX;

@@ -1,8 +1,8 @@
 //! `TrackInfo`: from what a client announces, completed by what it negotiated.
 
 use livekit_protocol::{
-    AddTrackRequest, BackupCodecPolicy, SimulcastCodecInfo, TimedVersion, TrackInfo, TrackSource, TrackType,
-    VideoLayer, video_layer,
+    AddTrackRequest, AudioTrackFeature, BackupCodecPolicy, PacketTrailerFeature, SimulcastCodecInfo,
+    TimedVersion, TrackInfo, TrackSource, TrackType, VideoLayer, video_layer,
 };
 
 use crate::negotiate::codec::Codec;
@@ -93,6 +93,45 @@ pub fn codecs(request: &AddTrackRequest) -> Vec<SimulcastCodecInfo> {
     codecs.collect()
 }
 
+/// Whether a request is no longer than clients have reason to make it: everybody in the room is told what it says,
+/// again with every change.
+#[must_use]
+pub fn is_modest(request: &AddTrackRequest) -> bool {
+    let texts = [&request.cid, &request.name, &request.stream, &request.sid];
+    let codecs = &request.simulcast_codecs;
+    texts
+        .into_iter()
+        .chain(codecs.iter().flat_map(|codec| [&codec.cid, &codec.codec]))
+        .all(|text| text.len() <= TEXT_LEN_MAX)
+        && codecs.len() <= SIMULCAST_CODECS_MAX
+        && std::iter::once(&request.layers)
+            .chain(codecs.iter().map(|codec| &codec.layers))
+            .all(|layers| layers.len() <= LAYERS_MAX)
+        && request.audio_features.len() <= FEATURES_MAX
+        && request.packet_trailer_features.len() <= FEATURES_MAX
+}
+
+/// Values of enums that nobody knows become the defaults, or are left out of lists: some clients are spoken to in
+/// JSON, which has no words for them.
+pub fn forget_unknown_values(request: &mut AddTrackRequest) {
+    request.source = request.source().into();
+    request.encryption = request.encryption().into();
+    request.backup_codec_policy = request.backup_codec_policy().into();
+    retain_known_features(&mut request.audio_features);
+    request.packet_trailer_features.retain(|feature| PacketTrailerFeature::try_from(*feature).is_ok());
+    let codecs = &mut request.simulcast_codecs;
+    for codec in codecs.iter_mut() {
+        codec.video_layer_mode = codec.video_layer_mode().into();
+    }
+    for layer in codecs.iter_mut().flat_map(|codec| &mut codec.layers).chain(&mut request.layers) {
+        layer.quality = layer.quality().into();
+    }
+}
+
+pub fn retain_known_features(features: &mut Vec<i32>) {
+    features.retain(|feature| AudioTrackFeature::try_from(*feature).is_ok());
+}
+
 /// The client-side tracks that a request names, and what they are meant to be sent with.
 #[must_use]
 pub fn cids(request: &AddTrackRequest) -> Vec<Cid> {
@@ -153,6 +192,14 @@ fn layer_mode(kind: TrackType, declared: video_layer::Mode, mime: &str) -> video
         _ => video_layer::Mode::OneSpatialLayerPerStream,
     }
 }
+
+/// Names, and the ids that browsers make.
+const TEXT_LEN_MAX: usize = 1_024;
+const SIMULCAST_CODECS_MAX: usize = 4;
+/// Declared layers: three are used.
+const LAYERS_MAX: usize = 8;
+/// More than there are features.
+const FEATURES_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use prost::Message;
 use crate::room::effect::Refused;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::turn::Turn;
-use crate::room::{admission, answering, info, keeping, publishing};
+use crate::room::{admission, answering, info, keeping, publishing, track_info};
 
 /// When others hear of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,9 @@ pub fn update_metadata(turn: &mut Turn<'_>, who: &ParticipantSid, request: Updat
 
 pub fn update_audio_track(turn: &mut Turn<'_>, who: &ParticipantSid, request: UpdateLocalAudioTrack) {
     let sid = TrackSid(request.track_sid.clone());
-    let features = request.features.iter().take(FEATURES_MAX).copied().collect();
+    let mut features = request.features.clone();
+    track_info::retain_known_features(&mut features);
+    features.truncate(FEATURES_MAX);
     if !change_track(turn, who, &sid, |info| info.audio_features = features) {
         answering::refuse(turn, who, Reason::NotFound, "track not found", Request::UpdateAudioTrack(request));
     }

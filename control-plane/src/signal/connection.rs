@@ -31,7 +31,7 @@ pub async fn run(
     let json = AtomicBool::new(false);
     let end = tokio::select! {
         end = read(&mut reader, &participant, &json, counters) => end,
-        end = write(&mut writer, &mut outgoing, &json) => end,
+        end = write(&mut writer, &mut outgoing, &json, counters) => end,
     };
     drop(participant);
     end.count(counters);
@@ -138,6 +138,7 @@ async fn write(
     writer: &mut SplitSink<WebSocket, Message>,
     outgoing: &mut Outgoing,
     json: &AtomicBool,
+    counters: &Counters,
 ) -> End {
     let overflow = outgoing.overflow();
     let mut ping = interval(PING_INTERVAL);
@@ -149,7 +150,11 @@ async fn write(
             next = outgoing.next() => match next {
                 Next::Write(message) => {
                     let format = if json.load(Ordering::Relaxed) { Format::Json } else { Format::Protobuf };
-                    frame::encode(format, message)
+                    let Some(frame) = frame::encode(format, message) else {
+                        counters.unwritable.increment();
+                        continue;
+                    };
+                    frame
                 }
                 Next::Close => return End::ClosedByRoom,
             },

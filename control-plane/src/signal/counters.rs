@@ -16,6 +16,8 @@ pub struct Counters {
     pub too_fast: Counter,
     /// Messages of a kind that we do not know: newer clients' business.
     pub unknown_messages: Counter,
+    /// Messages that have no form in the client's format.
+    pub unwritable: Counter,
     pub refused: Counter,
     pub connections_refused: Counter,
 }
@@ -35,6 +37,7 @@ impl Counters {
             ("too_large", &self.too_large),
             ("too_fast", &self.too_fast),
             ("unknown_messages", &self.unknown_messages),
+            ("unwritable", &self.unwritable),
             ("refused", &self.refused),
             ("connections_refused", &self.connections_refused),
         ]

@@ -6,8 +6,9 @@ use livekit_protocol::request_response::Reason;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::{
-    AddTrackRequest, LeaveRequest, MuteTrackRequest, SubscriptionError, SubscriptionPermission,
-    TrackPermission, TrackSource, TrackType, UpdateSubscription, UpdateTrackSettings, VideoQuality,
+    AddTrackRequest, LeaveRequest, MuteTrackRequest, SimulcastCodec, SubscriptionError,
+    SubscriptionPermission, TrackPermission, TrackSource, TrackType, UpdateSubscription, UpdateTrackSettings,
+    VideoLayer, VideoQuality,
 };
 use proto::media::v1 as proto;
 use proto::resource::Spec;
@@ -316,6 +317,64 @@ fn published_tracks_are_limited() {
     let heard = world.hear(&client);
     assert_eq!(names(&heard).iter().filter(|name| **name == "track_published").count(), 32);
     assert_eq!(only!(heard, Response::RequestResponse).reason(), Reason::LimitExceeded);
+}
+
+/// What one client says of its tracks, all others are told: it must be short, and be something that JSON can say.
+#[test]
+fn descriptions_of_tracks_are_bounded_and_have_words_for_everything() {
+    let mut world = World::new();
+    let client = world.connect(arrival("alice"));
+    let request = |cid: &str| AddTrackRequest { cid: cid.into(), ..Default::default() };
+    let codec = |codec: &str| SimulcastCodec { codec: codec.into(), ..Default::default() };
+    let layers = |count| vec![VideoLayer::default(); count];
+    for (name, request) in [
+        ("cid", request(&"x".repeat(2_000))),
+        ("name", AddTrackRequest { name: "x".repeat(2_000), ..request("a") }),
+        ("stream", AddTrackRequest { stream: "x".repeat(2_000), ..request("a") }),
+        ("codecs", AddTrackRequest { simulcast_codecs: vec![codec("vp8"); 5], ..request("a") }),
+        ("layers", AddTrackRequest { layers: layers(9), ..request("a") }),
+        (
+            "layers of a codec",
+            AddTrackRequest {
+                simulcast_codecs: vec![SimulcastCodec { layers: layers(9), ..codec("vp8") }],
+                ..request("a")
+            },
+        ),
+    ] {
+        world.say(&client, Request::AddTrack(request));
+        let refusal = only!(world.hear(&client), Response::RequestResponse);
+        assert_eq!(refusal.reason(), Reason::LimitExceeded, "{name}");
+    }
+    let strange = AddTrackRequest {
+        source: 99,
+        encryption: 99,
+        backup_codec_policy: 99,
+        audio_features: vec![99, 1],
+        packet_trailer_features: vec![99],
+        layers: vec![VideoLayer { quality: 99, ..Default::default() }],
+        simulcast_codecs: vec![SimulcastCodec { video_layer_mode: 99, ..codec("vp8") }],
+        r#type: TrackType::Video.into(),
+        ..request("a")
+    };
+    world.say(&client, Request::AddTrack(strange));
+    let published = only!(world.hear(&client), Response::TrackPublished);
+    serde_json::to_string(&published).expect("JSON can say it");
+    let sid = published.track.expect("a track").sid;
+    let features = livekit_protocol::UpdateLocalAudioTrack { track_sid: sid.clone(), features: vec![99] };
+    world.say(&client, Request::UpdateAudioTrack(features));
+    // A further codec of it, again and again, without a cid that would tell them apart.
+    for index in 0..20 {
+        let more = AddTrackRequest {
+            sid: sid.clone(),
+            simulcast_codecs: vec![codec(&format!("x{index}"))],
+            r#type: TrackType::Video.into(),
+            ..Default::default()
+        };
+        world.say(&client, Request::AddTrack(more));
+    }
+    let info = &world.room.tracks[&TrackSid(sid)].record.info;
+    assert!(info.codecs.len() <= 8, "{} codecs", info.codecs.len());
+    serde_json::to_string(info).expect("JSON can say it");
 }
 
 #[test]
