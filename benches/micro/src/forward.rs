@@ -121,4 +121,4 @@ fn swapped(came: u64) -> u64 {
 
 const PACKETS: u64 = 4;
 const TRIED: usize = 1_600; // 100 cycles of the temporal layers
-const BATCH: BatchSize = BatchSize::NumIterations(64);
+const BATCH: BatchSize = BatchSize::NumIterations(512);

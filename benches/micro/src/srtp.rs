@@ -4,7 +4,6 @@ mod timing;
 
 use core::hint::black_box;
 
-use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput};
 use srtp::aws_lc::AwsLc;
 use srtp::cipher::Cipher;
@@ -18,6 +17,8 @@ use webrtc_srtp::context::Context;
 use webrtc_srtp::option::srtp_replay_protection;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 use wire::rtp::{Fields, Header, Patch, write_header};
+
+use timing::CpuTime;
 
 fn main() {
     let mut criterion = timing::criterion();
@@ -36,7 +37,7 @@ fn main() {
     criterion.final_summary();
 }
 
-fn seal(criterion: &mut Criterion, profile: Profile) {
+fn seal(criterion: &mut Criterion<CpuTime>, profile: Profile) {
     let mut group = group(criterion, "seal", profile);
     if profile == Profile::Aes128CmSha1_80 {
         seal_ours::<AwsLc>(&mut group, NO_CHOICE, profile);
@@ -58,7 +59,7 @@ fn seal(criterion: &mut Criterion, profile: Profile) {
 }
 
 /// From the received packet into another buffer, as the engine does.
-fn seal_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, profile: Profile) {
+fn seal_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, CpuTime>, name: &str, profile: Profile) {
     group.bench_function(name, |bencher| {
         let mut outbound = Outbound::<C>::new(&keys(profile, true));
         let mut sequence = Seq(0);
@@ -74,7 +75,7 @@ fn seal_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pr
     });
 }
 
-fn open(criterion: &mut Criterion, profile: Profile) {
+fn open(criterion: &mut Criterion<CpuTime>, profile: Profile) {
     let mut group = group(criterion, "open", profile);
     if profile == Profile::Aes128CmSha1_80 {
         open_ours::<AwsLc>(&mut group, NO_CHOICE, profile);
@@ -94,7 +95,7 @@ fn open(criterion: &mut Criterion, profile: Profile) {
 }
 
 /// With the parsing of the header, which webrtc-srtp does too.
-fn open_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, profile: Profile) {
+fn open_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, CpuTime>, name: &str, profile: Profile) {
     group.bench_function(name, |bencher| {
         let mut inbound = Inbound::<C>::new(&keys(profile, false));
         bencher.iter_batched_ref(
@@ -108,7 +109,11 @@ fn open_ours<C: Cipher>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, pr
     });
 }
 
-fn group<'a>(criterion: &'a mut Criterion, what: &str, profile: Profile) -> BenchmarkGroup<'a, WallTime> {
+fn group<'a>(
+    criterion: &'a mut Criterion<CpuTime>,
+    what: &str,
+    profile: Profile,
+) -> BenchmarkGroup<'a, CpuTime> {
     let mut group = criterion.benchmark_group(format!("{what} {}", profile.name()));
     group.throughput(Throughput::Bytes(PAYLOAD_LEN as u64));
     group

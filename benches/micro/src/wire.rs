@@ -14,6 +14,8 @@ use wire::rtcp::build::{Builder, FeedbackHead};
 use wire::rtp::{Fields, Header, write_header};
 use wire::vp8::{DESCRIPTOR_LEN_MAX, Descriptor, Temporal};
 
+use timing::CpuTime;
+
 fn main() {
     let mut criterion = timing::criterion();
     rtp(&mut criterion);
@@ -23,7 +25,7 @@ fn main() {
     criterion.final_summary();
 }
 
-fn rtp(criterion: &mut Criterion) {
+fn rtp(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("rtp");
     let mut packet = [0x5a; PACKET_LEN];
     let fields = Fields {
@@ -57,7 +59,7 @@ fn rtp(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn vp8(criterion: &mut Criterion) {
+fn vp8(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("vp8");
     let descriptor = Descriptor {
         len: 0,
@@ -84,7 +86,7 @@ fn vp8(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn nack(criterion: &mut Criterion) {
+fn nack(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("nack");
     let burst: Vec<Seq16> = (65_530..=u16::MAX).chain(0..6).map(Seq16).collect();
     let scattered: Vec<Seq16> = (0..50).map(|index| Seq16(index * 20)).collect();
@@ -103,7 +105,7 @@ fn nack(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn transport_feedback(criterion: &mut Criterion) {
+fn transport_feedback(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("transport feedback");
     let head = FeedbackHead { sender: Ssrc(1), media: Ssrc(2), base: Seq16(65_500), feedback_count: 7 };
     for (name, lost_every) in
