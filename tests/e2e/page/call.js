@@ -78,6 +78,15 @@
     };
   }
 
+  // What is decoded, by codec.
+  async function codecs() {
+    const all = await reports();
+    const names = new Map(all.filter((report) => report.type === 'codec').map((report) => [report.id, report.mimeType]));
+    return all
+      .filter((report) => report.type === 'inbound-rtp' && report.kind === 'video')
+      .map((report) => ({ mimeType: names.get(report.codecId) ?? '', frames: report.framesDecoded ?? 0 }));
+  }
+
   // Mean luminance (0 to 255) and its spread over the picture of the one video from `identity`.
   function picture(identity) {
     const entry = [...elements.values()].find((each) => each.kind === 'video' && each.identity === identity);
@@ -113,5 +122,5 @@
       ? room.localParticipant.publishData(new TextEncoder().encode(text), options)
       : room.localParticipant.publishData(new TextEncoder().encode(text), options.reliable ? 0 : 1, options);
 
-  window.call = { join, statistics, picture, participants, send, events: () => events };
+  window.call = { join, statistics, codecs, picture, participants, send, events: () => events };
 })();
