@@ -399,8 +399,13 @@ impl Hub {
         }
     }
 
+    /// Its engine has dropped it, but may have heard of it again before we knew.
     fn forget_peer(&mut self, peer: PeerId) {
-        self.table.remove(Key::Peer(peer.0));
+        let key = Key::Peer(peer.0);
+        if let Some(worker) = self.table.worker_of(key) {
+            self.steps.push_back(Step::Media(worker, MediaCommand::DeletePeer(peer), None));
+        }
+        self.table.remove(key);
         self.steps.push_back(Step::Data(Input::DeletePeer(peer), None));
     }
 
@@ -449,3 +454,6 @@ impl Hub {
 pub const CONTRACT: u32 = 1;
 const COMMANDS_MAX: usize = 16_384;
 const RETRY: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;
