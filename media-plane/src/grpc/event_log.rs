@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proto::media::v1::{Event, event};
 
+use crate::grpc::attachment::OUTGOING;
+
 #[derive(Debug, Default)]
 pub struct EventLog {
     last_sequence: u64,
@@ -45,14 +47,20 @@ impl EventLog {
     /// What is kept of the events after `seen`, in order.
     #[must_use]
     pub fn after(&self, seen: u64) -> Vec<Event> {
-        let all = self.kept.iter().chain(self.speakers.values());
-        let mut events: Vec<Event> = all.filter(|event| event.sequence > seen).cloned().collect();
+        let later = |event: &&Event| event.sequence > seen;
+        let mut events: Vec<Event> = self.speakers.values().filter(later).cloned().collect();
+        events.sort_by_key(|event| event.sequence);
+        // Who speaks in the other rooms is told with the next change.
+        events.drain(..events.len().saturating_sub(SPEAKERS_MAX));
+        events.extend(self.kept.iter().filter(later).cloned());
         events.sort_by_key(|event| event.sequence);
         events
     }
 }
 
-const KEPT_MAX: usize = 4096;
+/// Both together fit into what may wait for a control plane, or it could never attach again.
+const KEPT_MAX: usize = OUTGOING / 2;
+const SPEAKERS_MAX: usize = OUTGOING / 4;
 
 #[cfg(test)]
 mod tests {
@@ -89,5 +97,18 @@ mod tests {
         let kept = log.after(0);
         assert_eq!(kept.len(), KEPT_MAX);
         assert_eq!(kept[0].sequence, 11);
+    }
+
+    #[test]
+    fn what_is_told_again_fits_into_the_stream() {
+        let mut log = EventLog::default();
+        for room in 0..2 * OUTGOING as u64 {
+            log.record(room, event::Event::Speakers(Speakers::default()));
+            log.record(room, ready(room));
+        }
+        let told = log.after(0);
+        assert!(told.len() < OUTGOING, "{}", told.len());
+        assert_eq!(told.last().map(|event| event.sequence), Some(log.last_sequence()));
+        assert!(told.is_sorted_by_key(|event| event.sequence));
     }
 }
