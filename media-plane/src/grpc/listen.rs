@@ -1,15 +1,19 @@
 //! The server's socket: a Unix socket that only its owner may open, or TCP on loopback.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
 
+use futures_util::stream::Stream;
 use proto::media::v1::media_plane_server::MediaPlaneServer;
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
@@ -25,7 +29,7 @@ pub struct Listener(Bound);
 
 #[derive(Debug)]
 enum Bound {
-    Unix(UnixListener, SocketFile),
+    Unix(UnixIncoming),
     Tcp(TcpListener),
 }
 
@@ -36,7 +40,8 @@ impl Listener {
         match listen {
             Listen::Unix(path) => {
                 let (listener, file) = bind_unix(path)?;
-                Ok(Self(Bound::Unix(UnixListener::from_std(listener)?, file)))
+                let connections = UnixListenerStream::new(UnixListener::from_std(listener)?);
+                Ok(Self(Bound::Unix(UnixIncoming { _file: file, connections })))
             }
             Listen::Tcp(address) => {
                 let listener = std::net::TcpListener::bind(address)?;
@@ -66,9 +71,7 @@ impl Listener {
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .add_service(InterceptedService::new(service, token));
         match self.0 {
-            Bound::Unix(listener, _file) => {
-                router.serve_with_incoming(UnixListenerStream::new(listener)).await
-            }
+            Bound::Unix(incoming) => router.serve_with_incoming(incoming).await,
             Bound::Tcp(listener) => {
                 let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
                 router.serve_with_incoming(incoming).await
@@ -79,6 +82,7 @@ impl Listener {
 
 /// Between bind and listen nobody can connect, so the mode is right before anybody does.
 fn bind_unix(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, SocketFile)> {
+    let _lock = lock_directory(path)?;
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -87,6 +91,19 @@ fn bind_unix(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, Socke
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
     Ok((socket.into(), file))
+}
+
+/// One media plane at a time looks, binds and listens: a socket that is bound and does not listen yet looks stale.
+fn lock_directory(path: &Path) -> io::Result<File> {
+    let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Ok(directory),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process keeps its directory locked"))
 }
 
 /// A socket that nobody listens on was left by a process that was killed.
@@ -102,7 +119,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
-    match UnixStream::connect(path) {
+    match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another media plane listens there")),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) => Err(error),
@@ -119,13 +136,32 @@ impl Drop for SocketFile {
     }
 }
 
+/// The file goes first: as long as it is there somebody listens, so it can't be the next media plane's.
+#[derive(Debug)]
+struct UnixIncoming {
+    _file: SocketFile,
+    connections: UnixListenerStream,
+}
+
+impl Stream for UnixIncoming {
+    type Item = io::Result<UnixStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.connections).poll_next(context)
+    }
+}
+
 /// Some resources with the largest state there may be.
 const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(10);
 const BACKLOG: i32 = 128;
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -152,5 +188,44 @@ mod tests {
         fs::write(&other, "precious").unwrap();
         assert!(bind_unix(&other).is_err());
         assert!(other.exists());
+    }
+
+    #[tokio::test]
+    async fn the_file_goes_before_the_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..100 {
+            let path = directory.path().join(round.to_string());
+            let listener = Listener::bind(&Listen::Unix(path.clone())).unwrap();
+            let end = thread::spawn(move || {
+                loop {
+                    match std::os::unix::net::UnixStream::connect(&path) {
+                        Ok(_) => {}
+                        Err(error) => break error.kind(),
+                    }
+                }
+            });
+            thread::sleep(Duration::from_micros(200));
+            drop(listener);
+            assert_eq!(end.join().unwrap(), io::ErrorKind::NotFound, "round {round}: looked stale");
+        }
+    }
+
+    #[test]
+    fn of_many_at_once_one_has_the_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..200 {
+            let path = directory.path().join(round.to_string());
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            let start = Barrier::new(4);
+            let bound: Vec<_> = thread::scope(|scope| {
+                let bind = || {
+                    start.wait();
+                    bind_unix(&path)
+                };
+                let threads = [bind; 4].map(|bind| scope.spawn(bind));
+                threads.map(|thread| thread.join().unwrap()).into_iter().flatten().collect()
+            });
+            assert_eq!(bound.len(), 1, "round {round}");
+        }
     }
 }
