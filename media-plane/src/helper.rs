@@ -132,10 +132,13 @@ impl Helper {
 
     /// Timers, and whatever waits to be sent.
     pub fn tick(&mut self, now: Instant, sink: &mut impl Sink) {
-        while let Some(&(deadline, id)) = self.deadlines.first()
-            && deadline <= now
-        {
-            self.deadlines.pop_first();
+        // Each once: a peer whose library is due again at once must not keep the others waiting.
+        let due: Vec<_> =
+            self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).copied().collect();
+        for (deadline, id) in due {
+            if !self.deadlines.remove(&(deadline, id)) {
+                continue;
+            }
             if let Some(scheduled) = self.peers.get_mut(&id) {
                 scheduled.deadline = None;
             }

@@ -31,6 +31,6 @@ pub enum Output {
 pub trait Sink {
     fn put(&mut self, output: Output);
 
-    /// The helper's turn is over: ring the doorbells.
-    fn flush(&mut self);
+    /// The helper's turn is over: ring the doorbells. True if something waits for room: flush again soon.
+    fn flush(&mut self) -> bool;
 }

@@ -24,7 +24,9 @@ impl Sink for Outputs {
         self.0.push(output);
     }
 
-    fn flush(&mut self) {}
+    fn flush(&mut self) -> bool {
+        false
+    }
 }
 
 /// A client's end of one peer connection.
@@ -549,7 +551,9 @@ fn the_thread_connects_a_client_and_stops() {
             let _ = self.0.send(output);
         }
 
-        fn flush(&mut self) {}
+        fn flush(&mut self) -> bool {
+            false
+        }
     }
 
     let ours = Certificate::generate().unwrap();

@@ -13,6 +13,8 @@ use crate::helper::{Config, Helper};
 const BATCH: usize = 256;
 /// Sleep at most this long, so that a wake-up that was lost by mistake is an inconvenience, not a stall.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Rings have no bell for "there is room again".
+const RETRY: Duration = Duration::from_millis(1);
 
 /// Starts the helper; `Input::Stop` ends it.
 ///
@@ -53,11 +55,12 @@ pub fn spawn(
             }
             helper.add_ring_full(shared.take_dropped());
             helper.tick(Instant::now(), &mut sink);
-            sink.flush();
+            let waits = sink.flush();
             if work < BATCH {
-                let wait = helper.next_deadline().map_or(SLEEP_MAX, |deadline| {
-                    deadline.saturating_duration_since(Instant::now()).min(SLEEP_MAX)
-                });
+                let most = if waits { RETRY } else { SLEEP_MAX };
+                let wait = helper
+                    .next_deadline()
+                    .map_or(most, |deadline| deadline.saturating_duration_since(Instant::now()).min(most));
                 if !wait.is_zero() {
                     shared.sleep(wait);
                 }

@@ -48,16 +48,17 @@ impl Sink for HelperSink {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> bool {
         // What the hub hears of an association must be there before the worker's events that follow from it.
-        self.hub.flush();
+        let mut waits = self.hub.flush();
         let mut dropped = self.hub.take_dropped();
         for lane in &mut self.workers {
-            lane.flush();
+            waits |= lane.flush();
             dropped += lane.take_dropped();
         }
         if dropped > 0 {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
+        waits
     }
 }

@@ -39,10 +39,11 @@ impl<T, B: Bell> Lane<T, B> {
         }
     }
 
-    /// Moves what waits into the ring, and rings.
-    pub fn flush(&mut self) {
+    /// Moves what waits into the ring, and rings. True if something still waits.
+    pub fn flush(&mut self) -> bool {
         self.advance();
         self.sender.ring();
+        !self.waiting.is_empty()
     }
 
     /// Items that were dropped since the last call.
@@ -77,11 +78,12 @@ mod tests {
         }
         lane.put_or_drop(99);
         assert_eq!(lane.take_dropped(), 1);
-        let mut seen = Vec::new();
+        let (mut seen, mut waits) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             seen.extend(std::iter::from_fn(|| receiver.pop()));
-            lane.flush();
+            waits.push(lane.flush());
         }
+        assert_eq!(waits, [true, false, false]);
         lane.put_or_drop(5);
         seen.extend(std::iter::from_fn(|| receiver.pop()));
         assert_eq!(seen, [0, 1, 2, 3, 4, 5]);
