@@ -244,7 +244,9 @@ impl Worker {
 
     /// Hands the engine's events to whom they concern.
     fn tell(&mut self) {
-        if self.rebuilt && self.reports.push(Report::Rebuilt).is_ok() {
+        // Not into the room that is kept for answers.
+        if self.rebuilt && self.reports.space() > UNANSWERED_MAX && self.reports.push(Report::Rebuilt).is_ok()
+        {
             self.rebuilt = false;
             self.counters.engines_rebuilt += 1;
         }
