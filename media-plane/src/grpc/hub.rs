@@ -8,14 +8,14 @@ use engine::event::{Event as MediaEvent, FailureReason, TransportState};
 use proto::media::v1::{
     Attached, Batch, Command, Hello, RefusalReason, Worker, command, event, media_message,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 use units::handle::{PeerId, PublicationId, RouteId, WorkerIndex};
 
 use crate::grpc::attachment::Attachment;
 use crate::grpc::event_log::EventLog;
 use crate::grpc::links::{HelperLink, Ticket, WorkerLink};
-use crate::grpc::request::{CountersWanted, Outgoing, Request};
+use crate::grpc::request::{CountersWanted, Outgoing, Request, Snapshot};
 use crate::grpc::tell::{self, Told};
 use crate::helper::input::Input;
 use crate::helper::output::Output;
@@ -53,6 +53,16 @@ pub struct Hub {
     commands: VecDeque<(u64, u64, Command)>,
     /// Looked at and not yet handed on: workers or helper are busy.
     steps: VecDeque<Step>,
+    /// Wanted before workers had answered everything.
+    snapshots: Vec<WantedSnapshot>,
+}
+
+/// What was under way when it was asked for may still be refused, and whoever asked would not hear of it.
+#[derive(Debug)]
+struct WantedSnapshot {
+    /// By worker: how many answers must have come.
+    answers: Vec<u64>,
+    reply: oneshot::Sender<Snapshot>,
 }
 
 #[derive(Debug)]
@@ -85,6 +95,7 @@ impl Hub {
             revision_max: 0,
             commands: VecDeque::new(),
             steps: VecDeque::new(),
+            snapshots: Vec::new(),
         }
     }
 
@@ -131,7 +142,9 @@ impl Hub {
                 }
             }
             Request::Snapshot { reply } => {
-                let _ = reply.send(self.table.snapshot());
+                let answers = self.workers.iter().map(WorkerLink::commanded_count).collect();
+                self.snapshots.push(WantedSnapshot { answers, reply });
+                self.take_snapshots();
             }
             Request::Counters { reply } => {
                 let _ = reply.send(self.counters());
@@ -324,6 +337,18 @@ impl Hub {
                 Report::Event(event) => self.worker_event(event),
                 Report::Rebuilt => self.rebuilt(worker),
             }
+        }
+        self.take_snapshots();
+    }
+
+    fn take_snapshots(&mut self) {
+        let workers = &self.workers;
+        let is_settled = |wanted: &mut WantedSnapshot| {
+            workers.iter().zip(&wanted.answers).all(|(link, answers)| link.answered_count() >= *answers)
+        };
+        for wanted in self.snapshots.extract_if(.., is_settled) {
+            // Whoever asked may have gone.
+            let _ = wanted.reply.send(self.table.snapshot());
         }
     }
 

@@ -33,12 +33,13 @@ pub struct WorkerLink {
     reports: Receiver<Report>,
     /// Commands that the worker has not answered, in order; without a ticket nobody waits.
     unanswered: VecDeque<Option<Ticket>>,
+    answered_count: u64,
 }
 
 impl WorkerLink {
     #[must_use]
     pub const fn new(orders: Sender<Order, Doorbell>, reports: Receiver<Report>) -> Self {
-        Self { orders, reports, unanswered: VecDeque::new() }
+        Self { orders, reports, unanswered: VecDeque::new(), answered_count: 0 }
     }
 
     /// # Errors
@@ -57,7 +58,20 @@ impl WorkerLink {
 
     /// The oldest command is answered; whose was it?
     pub fn answered(&mut self) -> Option<Ticket> {
+        self.answered_count += 1;
         self.unanswered.pop_front().flatten()
+    }
+
+    /// How many commands it has been given so far.
+    #[must_use]
+    pub fn commanded_count(&self) -> u64 {
+        self.answered_count + self.unanswered.len() as u64
+    }
+
+    /// How many of them are answered.
+    #[must_use]
+    pub const fn answered_count(&self) -> u64 {
+        self.answered_count
     }
 
     pub fn report(&mut self) -> Option<Report> {

@@ -9,6 +9,9 @@ use tonic::Status;
 use crate::helper;
 use crate::resource::status;
 
+/// Resources, and what is so now with each.
+pub type Snapshot = Vec<(Arc<Resource>, status::Status)>;
+
 pub type Outgoing = mpsc::Sender<Result<MediaMessage, Status>>;
 
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub enum Request {
         because: Option<Status>,
     },
     Snapshot {
-        reply: oneshot::Sender<Vec<(Arc<Resource>, status::Status)>>,
+        reply: oneshot::Sender<Snapshot>,
     },
     Counters {
         reply: oneshot::Sender<CountersWanted>,

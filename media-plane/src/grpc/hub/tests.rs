@@ -102,3 +102,19 @@ fn a_peer_that_panicked_is_gone_in_the_engine_too() {
         assert_eq!(world.hub.table.count(Kind::Peer), 0, "{name}");
     }
 }
+
+#[test]
+fn a_snapshot_shows_nothing_that_is_refused_later() {
+    let mut world = World::new();
+    world.upsert(Spec::Room(samples::room(1, 0)));
+    world.report(Report::Done(Outcome::Applied));
+    world.upsert(Spec::Peer(samples::peer(2, 1)));
+    let (reply, mut snapshot) = oneshot::channel();
+    world.hub.handle(Request::Snapshot { reply });
+    assert!(snapshot.try_recv().is_err(), "the worker has not answered");
+    world.upsert(Spec::Peer(samples::peer(3, 1)));
+    world.report(Report::Done(Outcome::Refused(engine::command::Refusal::Limit)));
+    let there = snapshot.try_recv().unwrap();
+    let keys: Vec<Key> = there.iter().filter_map(|(one, _)| one.spec.as_ref().map(Key::of)).collect();
+    assert_eq!(keys, [Key::Room(1), Key::Peer(3)], "what came after is not waited for");
+}
