@@ -95,7 +95,7 @@ fn bind_unix(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, Socke
 
 /// One media plane at a time looks, binds and listens: a socket that is bound and does not listen yet looks stale.
 fn lock_directory(path: &Path) -> io::Result<File> {
-    let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let directory = File::open(path.parent().unwrap_or_else(|| Path::new("/")))?;
     for _ in 0..LOCK_TRIES {
         match directory.try_lock() {
             Ok(()) => return Ok(directory),
