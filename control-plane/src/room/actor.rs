@@ -227,11 +227,15 @@ impl Actor {
     /// Everything that the media plane had of the room is gone, or out of reach for too long.
     fn lost(&mut self) {
         tracing::warn!(room = self.room.record.name, "the media plane lost the room: clients join anew");
-        // What was not written is not said, and who waits for a join does not come in.
-        self.queue.abandon();
-        for (_, reply) in self.waiting.drain() {
+        // What was not written is not said, and who waits for a join or a resume does not come in.
+        let unsaid = self.queue.abandon();
+        self.resumes.clear();
+        for (connection, reply) in self.waiting.drain() {
+            self.sinks.remove(&connection);
             let _ = reply.send(Err(JoinError::Unavailable));
         }
+        // Who has left already is not in the room any more: nobody else would say it.
+        unsaid.into_iter().filter(is_farewell).for_each(|say| self.say(say));
         self.step(Request::MediaLost);
     }
 
@@ -266,30 +270,33 @@ impl Actor {
     /// Says what waits for nothing.
     fn speak(&mut self) {
         for say in self.queue.sayable() {
-            match say {
-                Say::Send { connection, message } => self.send(connection, *message),
-                Say::Token { connection, claims, time_to_live } => {
-                    let token =
-                        self.context.keys.sign(SystemTime::now(), &claims.api_key, &claims, time_to_live);
-                    // Absent: the key was taken out of the configuration, and the client keeps the token that it has.
-                    if let Some(token) = token {
-                        self.send(connection, signal_response::Message::RefreshToken(token));
-                    }
+            self.say(say);
+        }
+    }
+
+    fn say(&mut self, say: Say) {
+        match say {
+            Say::Send { connection, message } => self.send(connection, *message),
+            Say::Token { connection, claims, time_to_live } => {
+                let token = self.context.keys.sign(SystemTime::now(), &claims.api_key, &claims, time_to_live);
+                // Absent: the key was taken out of the configuration, and the client keeps the token that it has.
+                if let Some(token) = token {
+                    self.send(connection, signal_response::Message::RefreshToken(token));
                 }
-                Say::Close { connection } => {
-                    // Removed by what came with its own join, as an offer that is none: it comes in to hear why.
-                    if self.waiting.contains_key(&connection) {
-                        self.let_in(connection);
-                    }
-                    if let Some(sink) = self.sinks.remove(&connection) {
-                        sink.close();
-                    }
+            }
+            Say::Close { connection } => {
+                // Removed by what came with its own join, as an offer that is none: it comes in to hear why.
+                if self.waiting.contains_key(&connection) {
+                    self.let_in(connection);
                 }
-                Say::Joined { connection, .. } | Say::TurnedAway { connection } => self.let_in(connection),
-                Say::Denied { connection, error } => {
-                    self.sinks.remove(&connection);
-                    self.reply(connection, Err(error));
+                if let Some(sink) = self.sinks.remove(&connection) {
+                    sink.close();
                 }
+            }
+            Say::Joined { connection, .. } | Say::TurnedAway { connection } => self.let_in(connection),
+            Say::Denied { connection, error } => {
+                self.sinks.remove(&connection);
+                self.reply(connection, Err(error));
             }
         }
     }
@@ -327,6 +334,15 @@ fn surroundings(context: &Context, place: &Place) -> Surroundings {
         server_info: context.server_info.clone(),
         worker: place.worker,
         setup: place.setup.clone(),
+    }
+}
+
+/// The last that a connection hears.
+fn is_farewell(say: &Say) -> bool {
+    match say {
+        Say::Send { message, .. } => matches!(**message, signal_response::Message::Leave(_)),
+        Say::Close { .. } => true,
+        Say::Token { .. } | Say::Joined { .. } | Say::TurnedAway { .. } | Say::Denied { .. } => false,
     }
 }
 

@@ -52,9 +52,9 @@ impl<S: Future, W> Queue<S, W> {
         self.entries.front_mut()
     }
 
-    /// What is not through is given up, and what waits for it is never said.
-    pub fn abandon(&mut self) {
-        self.entries.clear();
+    /// What is not through is given up. Gives what waited for it: hardly anything of it is true any more.
+    pub fn abandon(&mut self) -> Vec<Say> {
+        self.entries.drain(..).flat_map(|entry| entry.says).collect()
     }
 
     #[must_use]

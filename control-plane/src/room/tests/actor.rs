@@ -251,6 +251,27 @@ async fn lost_media_plane_sends_clients_to_join_anew() {
 }
 
 #[tokio::test]
+async fn who_was_sent_away_hears_it_although_the_media_plane_is_lost() {
+    let mut stage = Stage::start().await;
+    let registry = registry(vec![stage.plane.clone()], Config::default());
+    let (_former, mut outgoing) = inside(&registry, &mut stage, "alice").await;
+    said(&mut outgoing);
+    let (join, mut later) = join(arrival("alice"));
+    let joining = tokio::spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.join(join).await }
+    });
+    stage.written().await;
+    // Not acknowledged: the media plane dies first.
+    stage.hang_up().await;
+    let Next::Write(Response::Leave(leave)) = next(&mut outgoing).await else { panic!("a leave") };
+    assert_eq!(leave.reason(), DisconnectReason::DuplicateIdentity);
+    assert_eq!(next(&mut outgoing).await, Next::Close);
+    assert_eq!(joining.await.unwrap().err(), Some(JoinError::Unavailable));
+    assert_eq!(next(&mut later).await, Next::Close, "its sink is let go of");
+}
+
+#[tokio::test]
 async fn closed_rooms_are_forgotten_and_open_again() {
     let mut stage = Stage::start().await;
     let registry = registry(vec![stage.plane.clone()], Config::default());
