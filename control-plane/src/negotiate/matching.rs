@@ -1,5 +1,7 @@
 //! Which announced track a client's media section carries.
 
+use std::collections::HashSet;
+
 use sdp::section::MediaSection;
 
 use crate::negotiate::codec::Kind;
@@ -29,15 +31,21 @@ pub(super) fn match_sections(
             open.push(index);
         }
     }
+    let mut free = free_tracks(sections, announced);
     for index in open {
-        let Some(Section { purpose: Purpose::Media(kind), .. }) = sections.get(index) else { continue };
-        let free =
-            announced.iter().filter(|track| track.kind == *kind).find(|track| !is_taken(track, sections));
-        let guess = free.map(|track| received(track, track.cids.first()));
-        if let (Some(section), Some(guess)) = (sections.get_mut(index), guess) {
-            section.received = Some(guess);
-        }
+        let Some(section) = sections.get_mut(index) else { continue };
+        let Some(position) = free.iter().position(|track| section.is_for(track.kind)) else { continue };
+        let track = free.remove(position);
+        section.received = Some(received(track, track.cids.first()));
     }
+}
+
+/// The announced tracks that no section carries, in their order.
+fn free_tracks<'a>(sections: &[Section], announced: &'a [AnnouncedTrack]) -> Vec<&'a AnnouncedTrack> {
+    let alive = sections.iter().filter(|section| !section.rejected);
+    let bound = alive.filter_map(|section| section.received.as_ref());
+    let taken: HashSet<&str> = bound.filter_map(|received| received.track_sid.as_deref()).collect();
+    announced.iter().filter(|track| !taken.contains(track.sid.as_str())).collect()
 }
 
 /// A track that is gone leaves its section, which the client may use for another one.
@@ -75,12 +83,6 @@ fn msids(offered: &MediaSection) -> (Vec<&str>, Vec<&str>) {
         .filter(|attribute| attribute.name == "msid")
         .filter_map(|attribute| attribute.value.as_deref()?.split_once(' '));
     lines.chain(of_sources).unzip()
-}
-
-fn is_taken(track: &AnnouncedTrack, sections: &[Section]) -> bool {
-    let alive = sections.iter().filter(|section| !section.rejected);
-    let bound = alive.filter_map(|section| section.received.as_ref());
-    bound.filter_map(|received| received.track_sid.as_ref()).any(|sid| *sid == track.sid)
 }
 
 fn received(track: &AnnouncedTrack, cid: Option<&AnnouncedCid>) -> Received {
