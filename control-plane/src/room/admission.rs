@@ -15,7 +15,7 @@ pub fn check(config: &Config, arrival: &Arrival) -> Result<(), JoinError> {
     if arrival.claims.identity.is_empty() {
         return Err(JoinError::IdentityEmpty);
     }
-    check_len(&arrival.claims.identity, limit.max_participant_identity_length, Name::Identity)?;
+    check_len(&identity(arrival), limit.max_participant_identity_length, Name::Identity)?;
     check_len(&arrival.room, limit.max_room_name_length, Name::Room)?;
     check_len(&arrival.claims.name, limit.max_participant_name_length, Name::Participant)?;
     if arrival.publish.is_some() && !grant.can_publish() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use livekit_protocol::{
-    ClientInfo, ConnectionSettings, ParticipantPermission, SubscriptionPermission, participant_info,
+    AddTrackRequest, ClientInfo, ConnectionSettings, ParticipantPermission, SubscriptionPermission,
+    participant_info,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub struct Participant {
     pub timers: Timers,
     /// Tracks of which the client was told that it must not have them.
     pub denied: Vec<TrackSid>,
+    /// Announcements of what is published already: they are answered when that ends.
+    pub queued: Vec<AddTrackRequest>,
     /// From the last interval's measurements.
     pub score: f32,
     /// `simulate`: how the next resume goes wrong.

@@ -9,7 +9,7 @@ use proto::media::v1 as proto;
 use crate::negotiate::outcome::ReceivedSection;
 use crate::room::effect::Refused;
 use crate::room::names::{ParticipantSid, TrackSid};
-use crate::room::track::{Publication, Record, Track};
+use crate::room::track::{Cid, Publication, Record, Track};
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
 use crate::room::{answering, leaving, subscribing, track_info, updating};
@@ -24,6 +24,9 @@ pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrac
             _ => Refused::Publish,
         };
         turn.refuse(what);
+        if reason == Reason::Queued {
+            enqueue(turn, who, &request);
+        }
         return answering::refuse(turn, who, reason, text, Request::AddTrack(request));
     }
     let cid = request.cid.clone();
@@ -32,6 +35,26 @@ pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrac
         let response = TrackPublishedResponse { cid, track: Some(track) };
         turn.send(who, signal_response::Message::TrackPublished(response));
     }
+}
+
+/// A client that unpublishes a track and publishes it again at once does not wait for its own offer in between.
+fn enqueue(turn: &mut Turn<'_>, who: &ParticipantSid, request: &AddTrackRequest) {
+    let Some(participant) = turn.participant_mut(who) else { return };
+    participant.queued.retain(|queued| queued.cid != request.cid);
+    if participant.queued.len() < TRACKS_MAX {
+        participant.queued.push(request.clone());
+    }
+}
+
+/// Takes up what waited for the end of a track.
+fn dequeue(turn: &mut Turn<'_>, who: &ParticipantSid, ended: &[Cid]) {
+    let Some(participant) = turn.participant_mut(who) else { return };
+    let waits = |request: &AddTrackRequest| {
+        track_info::cids(request).iter().any(|cid| ended.iter().any(|ended| ended.cid == cid.cid))
+    };
+    let Some(position) = participant.queued.iter().position(waits) else { return };
+    let request = participant.queued.remove(position);
+    add_track(turn, who, request);
 }
 
 /// Why a track may not be published, in LiveKit's words.
@@ -248,7 +271,9 @@ fn end(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid, publication: u
 
 /// Nobody sends or receives the track any more.
 pub fn unpublish(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
-    let live = turn.room.tracks.get(sid).is_some_and(|track| track.record.live);
+    let record = turn.room.tracks.get(sid).map(|track| &track.record);
+    let live = record.is_some_and(|record| record.live);
+    let cids = record.map(|record| record.cids.clone()).unwrap_or_default();
     leaving::withdraw(turn, sid);
     if let Some(participant) = turn.participant_mut(who) {
         participant.tracks.retain(|track| track != sid);
@@ -257,6 +282,7 @@ pub fn unpublish(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     if live {
         updating::announce(turn, who, Urgency::Now);
     }
+    dequeue(turn, who, &cids);
 }
 
 /// The server ends a publication: its publisher is told to stop it.

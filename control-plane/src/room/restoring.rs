@@ -138,6 +138,7 @@ fn add_participants(
             absent_since: Some(now),
             timers: Timers { join: waiting.then(|| now.after(JOIN_TIMEOUT)), ..Timers::default() },
             denied: Vec::new(),
+            queued: Vec::new(),
             score: quality::SCORE_MAX,
             sabotage: None,
             profile,

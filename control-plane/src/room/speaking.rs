@@ -14,7 +14,9 @@ pub fn heard(turn: &mut Turn<'_>, speakers: &proto::Speakers) {
     for speaker in &speakers.speakers {
         let sid = turn.room.directory.publications.get(&speaker.publication);
         let Some(track) = sid.and_then(|sid| turn.room.tracks.get(sid)) else { continue };
-        if !track.record.live {
+        let hidden =
+            turn.participant(&track.record.publisher).is_none_or(|publisher| publisher.profile.hidden());
+        if !track.record.live || hidden {
             continue;
         }
         let level = now.entry(track.record.publisher.clone()).or_default();

@@ -65,10 +65,16 @@ pub fn flush(turn: &mut Turn<'_>) {
 
 /// Sends updates in messages of bounded size.
 pub fn send_batched(turn: &mut Turn<'_>, to: &ParticipantSid, infos: Vec<ParticipantInfo>) {
+    let Some((sid, identity)) =
+        turn.participant(to).map(|one| (one.profile.sid.0.clone(), one.profile.identity.clone()))
+    else {
+        return;
+    };
     let max = turn.surroundings.config.room.update_batch_target_size.max(1);
     let mut part = Vec::new();
     let mut len = 0;
-    for info in infos {
+    // Of its own identity's earlier stay a client must not hear: it takes what has its identity for itself.
+    for info in infos.into_iter().filter(|info| info.identity != identity || info.sid == sid) {
         len += info.encoded_len();
         part.push(info);
         if len >= max {

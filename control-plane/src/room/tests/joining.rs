@@ -559,3 +559,31 @@ fn resume_does_not_tell_of_departures_that_the_client_saw() {
     assert!(update.participants.iter().all(|one| one.sid != gone.0), "clients know participants by identity");
     assert_eq!(update.participants.len(), 2);
 }
+
+/// Clients take what has their identity for themselves.
+#[test]
+fn nobody_hears_of_the_earlier_stay_of_its_own_identity() {
+    let mut world = World::new();
+    let others: Vec<_> = (0..33).map(|index| world.join(arrival(&format!("other{index}")))).collect();
+    world.join(arrival("alice"));
+    let alice = world.join(arrival("alice"));
+    let sid = world.sid(&alice).0;
+    world.hear(&alice);
+    world.advance(Duration::from_secs(4));
+    let updates = world.hear(&alice).into_iter().filter_map(|heard| match heard {
+        crate::room::tests::Heard::Message(Response::Update(update)) => Some(update.participants),
+        _ => None,
+    });
+    let mut own = updates.flatten().filter(|info| info.identity == "alice");
+    assert!(own.all(|info| info.sid == sid));
+    let update = only!(world.hear(&others[0]), Response::Update);
+    let former = update.participants.iter().any(|info| info.identity == "alice" && info.sid != sid);
+    assert!(former, "the others hear of it");
+}
+
+#[test]
+fn identity_is_limited_with_what_the_publish_parameter_adds() {
+    let mut world = World::new();
+    let client = world.join(Arrival { publish: Some("x".repeat(300)), ..arrival("alice") });
+    assert!(matches!(world.denied[&client.connection], JoinError::NameTooLong(_)));
+}

@@ -584,3 +584,19 @@ fn what_is_sent_again_after_a_pause_has_new_sources() {
     assert_eq!(after.id, before.id);
     assert!(after.ssrc != before.ssrc && after.rtx_ssrc != before.rtx_ssrc);
 }
+
+#[test]
+fn track_that_is_published_again_at_once_is_taken_up_when_its_former_life_ends() {
+    for (alice, bob) in [(arrival("alice"), arrival("bob")), (single("alice"), single("bob"))] {
+        let mut call = call(alice, bob, TrackType::Audio);
+        let again = AddTrackRequest { cid: "cid".into(), ..Default::default() };
+        call.hear();
+        call.world.say(&call.alice, Request::AddTrack(again));
+        assert_eq!(only!(call.world.hear(&call.alice), Response::RequestResponse).reason(), Reason::Queued);
+        call.alice.unpublish(&mut call.world, "cid");
+        let published = only!(call.world.hear(&call.alice), Response::TrackPublished);
+        assert_eq!(published.cid, "cid");
+        assert_ne!(published.track.expect("a track").sid, call.track.0);
+        assert!(!call.world.room.tracks.contains_key(&call.track));
+    }
+}

@@ -313,3 +313,17 @@ fn simulations_are_for_development_only() {
         assert!(world.closed.contains(&again.connection), "{name}");
     }
 }
+
+#[test]
+fn nobody_hears_that_a_hidden_participant_speaks() {
+    let mut world = World::new();
+    let mut hidden = arrival("hidden");
+    hidden.claims.video.hidden = true;
+    let mut hidden = world.connect(hidden);
+    let alice = world.connect(arrival("alice"));
+    hidden.publish(&mut world, "cid", livekit_protocol::TrackType::Audio);
+    world.packets_arrive();
+    world.hear(&alice);
+    speakers(&mut world, &[(&hidden, 0.5)]);
+    assert_eq!(names(&world.hear(&alice)), [""; 0]);
+}
