@@ -139,7 +139,8 @@ async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
 }
 
 async fn find_external_address(config: &mut Config) {
-    if !config.rtc.use_external_ip || !config.rtc.node_ip.is_empty() {
+    let for_nobody = !config.media_planes.is_empty();
+    if !config.rtc.use_external_ip || !config.rtc.node_ip.is_empty() || for_nobody {
         return;
     }
     match external_address::find(&config.rtc.stun_servers).await {

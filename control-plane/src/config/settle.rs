@@ -10,7 +10,7 @@ use crate::auth::token::Keys;
 use crate::cli::{Serve, Source};
 use crate::config::port_range::PortRange;
 use crate::config::read::{Document, Strictness};
-use crate::config::{Config, keys, parse_node_ip, read};
+use crate::config::{Config, Rtc, keys, parse_node_ip, read};
 
 /// What the server starts from.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Settled {
 /// A sentence for the operator.
 pub fn settle(arguments: &Serve) -> Result<Settled, String> {
     let Document { mut config, not_applied, unknown } = document(&arguments.source)?;
-    apply(arguments, &mut config)?;
     let mut warnings = unknown;
+    warnings.extend(apply(arguments, &mut config)?);
     let bind = bind_addresses(&config, arguments)?;
     let (keys, bind) = match keys_of(&arguments.source, &mut config)? {
         keys if !keys.is_empty() => (keys, bind),
@@ -83,8 +83,8 @@ fn document(source: &Source) -> Result<Document, String> {
     read::read(&text, strictness).map_err(|error| format!("configuration {shown}: {error}"))
 }
 
-/// Flags go before the document.
-fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
+/// Flags go before the document. Gives what to warn of.
+fn apply(arguments: &Serve, config: &mut Config) -> Result<Option<String>, String> {
     config.development |= arguments.dev;
     config.logging.level = Some(log_filter(config));
     if let Some(text) = &arguments.node_ip {
@@ -103,7 +103,35 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<(), String> {
     config.media.io = arguments.io.map(|io| io.name().to_owned()).or_else(|| config.media.io.take());
     config.media.dtls =
         arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
-    ports(arguments, config)
+    config.rtc.udp_port = arguments.udp_port.or(config.rtc.udp_port);
+    let idle = idle_keys(config);
+    let warning = (!config.media_planes.is_empty() && !idle.is_empty()).then(|| {
+        format!(
+            "media_planes is set, and those are started by others: {} has no effect here; it is for the arguments of \
+             millrace-media",
+            idle.join(", ")
+        )
+    });
+    ports(config)?;
+    Ok(warning)
+}
+
+/// What was said of a media plane of our own.
+fn idle_keys(config: &Config) -> Vec<&'static str> {
+    let (rtc, media, default) = (&config.rtc, &config.media, Rtc::default());
+    let said = [
+        ("rtc.udp_port", rtc.udp_port != default.udp_port),
+        ("rtc.port_range_start", rtc.port_range_start != default.port_range_start),
+        ("rtc.port_range_end", rtc.port_range_end != default.port_range_end),
+        ("rtc.node_ip", rtc.node_ip != default.node_ip),
+        ("rtc.use_external_ip", rtc.use_external_ip != default.use_external_ip),
+        ("rtc.enable_loopback_candidate", rtc.enable_loopback_candidate != default.enable_loopback_candidate),
+        ("media.workers", media.workers.is_some()),
+        ("media.io", media.io.is_some()),
+        ("media.dtls", media.dtls.is_some()),
+        ("runtime_dir", config.runtime_dir.is_some()),
+    ];
+    said.into_iter().filter_map(|(name, said)| said.then_some(name)).collect()
 }
 
 /// A bare `debug` is for our own crates: with every library's, nobody could read it. Both planes take the filter.
@@ -119,15 +147,21 @@ fn log_filter(config: &Config) -> String {
 }
 
 /// One port is one worker's: more workers need a range.
-fn ports(arguments: &Serve, config: &mut Config) -> Result<(), String> {
-    config.rtc.udp_port = arguments.udp_port.or(config.rtc.udp_port);
+fn ports(config: &mut Config) -> Result<(), String> {
+    if config.media.workers == Some(0) {
+        return Err("media.workers is 0: somebody has to forward packets".to_owned());
+    }
     let range = (config.rtc.port_range_start, config.rtc.port_range_end);
     if range != (0, 0) && PortRange::new(range.0, range.1).is_none() {
         return Err(format!("rtc.port_range_start {} and port_range_end {} are no range", range.0, range.1));
     }
     if config.development && config.rtc.udp_port.is_none() && range == (0, 0) {
         let workers = config.media.workers.unwrap_or(1);
-        config.rtc.udp_port = PortRange::new(DEVELOPMENT_UDP_PORT, DEVELOPMENT_UDP_PORT + workers - 1);
+        let last = DEVELOPMENT_UDP_PORT.checked_add(workers - 1);
+        let last = last.ok_or_else(|| {
+            format!("{workers} workers need as many UDP ports, and there are not so many after {DEVELOPMENT_UDP_PORT}")
+        })?;
+        config.rtc.udp_port = PortRange::new(DEVELOPMENT_UDP_PORT, last);
         config.media.workers = Some(workers);
     }
     let Some(range) = config.rtc.udp_port else { return Ok(()) };
@@ -294,12 +328,39 @@ mod tests {
             ("node address", "--keys a=b --node-ip here", "", "--node-ip: \"here\""),
             ("node address nobody can reach", "--keys a=b --node-ip 0.0.0.0", "", "0.0.0.0 is no address"),
             ("unknown key", "--keys a=b", "prot: 1\n", "did you mean \"port\""),
+            ("no workers in the file", "--keys a=b", "media: { workers: 0 }\n", "media.workers is 0"),
+            ("more workers than ports there are", "--dev --workers 60000", "", "not so many after 7882"),
             ("no file", "--keys a=b --config /nonexistent.yaml", "", "/nonexistent.yaml"),
             ("no workers", "--keys a=b --workers 0", "", "0 is not in"),
             ("flags with a command", "--dev generate-keys", "", "generate-keys"),
         ] {
             let error = settled(line, yaml).map(|_| ()).expect_err(name);
             assert!(error.contains(expected), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_our_own_media_plane_is_warned_of_where_there_is_none() {
+        for (name, line, yaml, expected) in [
+            ("nothing", "", "", None),
+            ("what the planes share", "", "rtc: { stun_servers: [a] }\nmedia: { token: t }\n", None),
+            ("a flag", "--udp-port 7000", "", Some(": rtc.udp_port has")),
+            (
+                "keys",
+                "",
+                "rtc: { node_ip: 192.0.2.1 }\nmedia: { io: epoll }\nruntime_dir: /run/a\n",
+                Some(": rtc.node_ip, media.io, runtime_dir has"),
+            ),
+        ] {
+            for planes in ["", "media_planes: ['http://192.0.2.7:9000']\n"] {
+                let line = format!("--keys a={} {line}", "b".repeat(32));
+                let warnings = settled(&line, &format!("{planes}{yaml}")).expect(name).warnings;
+                let expected = expected.filter(|_| !planes.is_empty());
+                match expected {
+                    None => assert_eq!(warnings, [""; 0], "{name}"),
+                    Some(expected) => assert!(warnings[0].contains(expected), "{name}: {warnings:?}"),
+                }
+            }
         }
     }
 
