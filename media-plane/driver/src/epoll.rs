@@ -95,20 +95,23 @@ impl Epoll {
         self.counters.flushes += 1;
         let departures = self.slab.take_departures();
         for batch in departures.chunks(BATCH) {
-            let mut messages = Vec::with_capacity(BATCH);
+            // SAFETY: mmsghdr is plain data for which all zeroes is a value.
+            let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+            let mut count = 0;
             let mut lens = [0_u64; BATCH];
             for (departure, header) in batch.iter().zip(self.headers.iter_mut()) {
                 let bytes = &self.slab.buffer(departure.slot)[..departure.len];
                 match header.describe(bytes, &departure.path, self.socket.dual_stack()) {
                     Some(message) => {
-                        lens[messages.len()] = departure.len as u64;
+                        lens[count] = departure.len as u64;
                         // SAFETY: `message` points into `header`, which lives in the pool and is not written before the send.
-                        messages.push(libc::mmsghdr { msg_hdr: unsafe { *message }, msg_len: 0 });
+                        messages[count].msg_hdr = unsafe { *message };
+                        count += 1;
                     }
                     None => self.counters.send_errors += 1,
                 }
             }
-            self.send_batch(&mut messages, &lens);
+            self.send_batch(&mut messages[..count], &lens);
             for departure in batch {
                 self.slab.release(departure.slot);
             }
