@@ -1,5 +1,7 @@
 //! Subscription permissions: a publisher says who may have its tracks, and changes its mind.
 
+use std::collections::HashSet;
+
 use livekit_protocol::{SubscriptionPermission, TrackPermission};
 
 use crate::room::names::{ParticipantSid, TrackSid};
@@ -17,8 +19,14 @@ pub fn permit(turn: &mut Turn<'_>, who: &ParticipantSid, mut permission: Subscri
     let others: Vec<ParticipantSid> =
         turn.room.participants.keys().filter(|other| *other != who).cloned().collect();
     for other in &others {
-        for track in &tracks {
-            subscribing::reconcile(turn, other, track);
+        let (Some(publisher), Some(subscriber)) = (turn.participant(who), turn.participant(other)) else {
+            continue;
+        };
+        // Looked up once for all tracks: lists are as long as a client likes.
+        let granted = granted(publisher, &subscriber.profile);
+        let allowed: Vec<bool> = tracks.iter().map(|track| granted.contains(track)).collect();
+        for (track, allowed) in tracks.iter().zip(allowed) {
+            subscribing::reconcile_by(turn, other, track, |_, _| allowed);
         }
     }
 }
@@ -26,13 +34,38 @@ pub fn permit(turn: &mut Turn<'_>, who: &ParticipantSid, mut permission: Subscri
 /// Whether a publisher lets a participant have one of its tracks.
 #[must_use]
 pub fn allows(publisher: &Participant, subscriber: &Profile, track: &TrackSid) -> bool {
-    let Some(permission) = &publisher.profile.permission else { return true };
+    granted(publisher, subscriber).contains(track)
+}
+
+/// What a publisher lets one participant have.
+enum Granted<'a> {
+    All,
+    Tracks(HashSet<&'a str>),
+}
+
+impl Granted<'_> {
+    fn contains(&self, track: &TrackSid) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tracks(tracks) => tracks.contains(track.0.as_str()),
+        }
+    }
+}
+
+fn granted<'a>(publisher: &'a Participant, subscriber: &Profile) -> Granted<'a> {
+    let Some(permission) = &publisher.profile.permission else { return Granted::All };
     let of_subscriber = |one: &&TrackPermission| {
         one.participant_sid == subscriber.sid.0
             || (!one.participant_identity.is_empty() && one.participant_identity == subscriber.identity)
     };
-    let mut permissions = permission.track_permissions.iter().filter(of_subscriber);
-    permissions.any(|one| one.all_tracks || one.track_sids.contains(&track.0))
+    let mut tracks = HashSet::new();
+    for one in permission.track_permissions.iter().filter(of_subscriber) {
+        if one.all_tracks {
+            return Granted::All;
+        }
+        tracks.extend(one.track_sids.iter().map(String::as_str));
+    }
+    Granted::Tracks(tracks)
 }
 
 /// More entries than a room can have participants in practice.

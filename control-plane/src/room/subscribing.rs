@@ -12,7 +12,7 @@ use crate::room::effect::Refused;
 use crate::room::mint::Mint;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::offering::{self, Cause};
-use crate::room::participant::Participant;
+use crate::room::participant::{Participant, Profile};
 use crate::room::permissions;
 use crate::room::subscription::{Settings, Stage, Subscription};
 use crate::room::turn::Turn;
@@ -87,7 +87,17 @@ pub fn take_up(turn: &mut Turn<'_>, who: &ParticipantSid) {
 
 /// Makes what a participant is sent agree with what it wants and may have.
 pub fn reconcile(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
-    let Some((wanted, allowed)) = verdict(turn, who, sid) else { return };
+    reconcile_by(turn, who, sid, |publisher, profile| permissions::allows(publisher, profile, sid));
+}
+
+/// The same, where it is known what the publisher permits.
+pub fn reconcile_by(
+    turn: &mut Turn<'_>,
+    who: &ParticipantSid,
+    sid: &TrackSid,
+    allows: impl FnOnce(&Participant, &Profile) -> bool,
+) {
+    let Some((wanted, allowed)) = verdict(turn, who, sid, allows) else { return };
     let Some(participant) = turn.participant(who) else { return };
     let subscribed = participant.subscriptions.contains_key(sid);
     match (wanted, allowed) {
@@ -105,7 +115,12 @@ pub fn reconcile(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
 }
 
 /// Whether a participant wants a track, and whether it may have it. `None`: there is nothing to subscribe to.
-fn verdict(turn: &Turn<'_>, who: &ParticipantSid, sid: &TrackSid) -> Option<(bool, bool)> {
+fn verdict(
+    turn: &Turn<'_>,
+    who: &ParticipantSid,
+    sid: &TrackSid,
+    allows: impl FnOnce(&Participant, &Profile) -> bool,
+) -> Option<(bool, bool)> {
     let track = turn.room.tracks.get(sid)?;
     let participant = turn.participant(who)?;
     let publisher = turn.participant(&track.record.publisher)?;
@@ -115,7 +130,7 @@ fn verdict(turn: &Turn<'_>, who: &ParticipantSid, sid: &TrackSid) -> Option<(boo
     if !participant.profile.claims.video.can_subscribe() {
         return Some((false, false));
     }
-    Some((participant.profile.wants(sid), permissions::allows(publisher, &participant.profile, sid)))
+    Some((participant.profile.wants(sid), allows(publisher, &participant.profile)))
 }
 
 fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {

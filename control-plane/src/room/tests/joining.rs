@@ -507,7 +507,7 @@ fn room_that_ends_is_not_written_again() {
         let mut world = World::new();
         let mut alice = world.connect(arrival("alice"));
         let bob = world.connect(arrival("bob"));
-        let track = alice.publish(&mut world, "cid", livekit_protocol::TrackType::Audio);
+        let track = alice.publish(&mut world, "cid", TrackType::Audio);
         world.packets_arrive();
         let update = livekit_protocol::UpdateSubscription {
             track_sids: vec![track.0],
@@ -571,7 +571,7 @@ fn nobody_hears_of_the_earlier_stay_of_its_own_identity() {
     world.hear(&alice);
     world.advance(Duration::from_secs(4));
     let updates = world.hear(&alice).into_iter().filter_map(|heard| match heard {
-        crate::room::tests::Heard::Message(Response::Update(update)) => Some(update.participants),
+        Heard::Message(Response::Update(update)) => Some(update.participants),
         _ => None,
     });
     let mut own = updates.flatten().filter(|info| info.identity == "alice");

@@ -505,7 +505,7 @@ fn backup_codec_is_a_second_publication_of_the_track() {
         cid: "backup".into(),
         sid: call.track.0.clone(),
         r#type: TrackType::Video.into(),
-        simulcast_codecs: vec![livekit_protocol::SimulcastCodec {
+        simulcast_codecs: vec![SimulcastCodec {
             codec: "h264".into(),
             cid: "backup".into(),
             ..Default::default()

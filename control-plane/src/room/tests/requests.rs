@@ -321,7 +321,7 @@ fn nobody_hears_that_a_hidden_participant_speaks() {
     hidden.claims.video.hidden = true;
     let mut hidden = world.connect(hidden);
     let alice = world.connect(arrival("alice"));
-    hidden.publish(&mut world, "cid", livekit_protocol::TrackType::Audio);
+    hidden.publish(&mut world, "cid", TrackType::Audio);
     world.packets_arrive();
     world.hear(&alice);
     speakers(&mut world, &[(&hidden, 0.5)]);
