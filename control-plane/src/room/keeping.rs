@@ -153,7 +153,8 @@ pub fn route(room: &Room, sid: &ParticipantSid) -> Option<proto::Resource> {
         identity: profile.identity.clone(),
         sid: sid.0.clone(),
         can_send: profile.claims.video.can_publish_data(),
-        can_receive: profile.claims.video.can_subscribe(),
+        // `canSubscribe` is about tracks: LiveKit v1.13.5 sends data to everybody (`rtc/room.go`).
+        can_receive: true,
         agent: profile.is_agent(),
         hidden: profile.hidden(),
     };

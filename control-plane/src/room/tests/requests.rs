@@ -157,7 +157,11 @@ fn data_rights_are_the_routes() {
     let rows: [(&str, Change, Rights); 5] = [
         ("everything", |_| {}, (true, true, false, false)),
         ("no data", |one| one.claims.video.can_publish_data = Some(false), (false, true, false, false)),
-        ("no receiving", |one| one.claims.video.can_subscribe = Some(false), (true, false, false, false)),
+        (
+            "no tracks, but data",
+            |one| one.claims.video.can_subscribe = Some(false),
+            (true, true, false, false),
+        ),
         ("an agent", |one| one.claims.kind = "agent".into(), (true, true, true, false)),
         ("hidden", |one| one.claims.video.hidden = true, (true, true, false, true)),
     ];
