@@ -48,6 +48,8 @@ reasons! {
         /// Its path belongs to another live peer.
         TupleTaken = "discarded_tuple_taken",
         TooManyTuples = "discarded_too_many_tuples",
+        /// More DTLS records than one peer may hand on.
+        DtlsRateLimited = "discarded_dtls_rate_limited",
         /// SRTP before the DTLS handshake was done.
         NoKeys = "discarded_no_keys",
         RtpMalformed = "discarded_rtp_malformed",

@@ -201,7 +201,7 @@ impl<C: Cipher> Engine<C> {
         }
         let slot = slot.ok_or(Reason::UnknownPath)?;
         match class {
-            Class::Stun | Class::Dtls => self.receive_dtls(slot, datagram, out),
+            Class::Stun | Class::Dtls => self.receive_dtls(now, slot, datagram, out),
             Class::Rtp => self.media(now, slot, datagram, out),
             Class::Rtcp => self.feedback(now, slot, datagram, out),
         }
@@ -209,13 +209,17 @@ impl<C: Cipher> Engine<C> {
 
     fn receive_dtls(
         &mut self,
+        now: Instant,
         slot: Slot<PeerId>,
         record: &[u8],
         out: &mut impl Outbox,
     ) -> Result<Outcome, Reason> {
-        let peer = self.peers.get(slot).ok_or(Reason::UnknownPath)?.id;
+        let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
         self.counters.dtls_records_received += 1;
-        out.event(Event::Dtls { peer, bytes: record.into() });
+        if !peer.records.take(now) {
+            return Err(Reason::DtlsRateLimited);
+        }
+        out.event(Event::Dtls { peer: peer.id, bytes: record.into() });
         Ok(Outcome::Consumed)
     }
 

@@ -2,6 +2,7 @@
 
 pub mod consent;
 pub mod ice;
+pub mod record_budget;
 pub mod transport;
 
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ use crate::ingress::elements::ExtensionIds;
 use crate::path::Path;
 use crate::peer::consent::{Consent, ConsentTimer};
 use crate::peer::ice::Ice;
+use crate::peer::record_budget::RecordBudget;
 use crate::peer::transport::Transport;
 use crate::quality::Totals;
 use crate::slots::Slot;
@@ -36,6 +38,7 @@ pub struct Peer<C: Cipher> {
     pub ice: Ice,
     pub consent: ConsentTimer,
     pub transport: Transport<C>,
+    pub records: RecordBudget,
     pub ingress: Ingress,
     pub egress: Egress,
     pub rtcp_ssrc: Ssrc,
@@ -80,6 +83,7 @@ impl<C: Cipher> Peer<C> {
             ice: Ice::new(limits.tuples_per_peer),
             consent: ConsentTimer::default(),
             transport: Transport::default(),
+            records: RecordBudget::default(),
             ingress: Ingress::new(ExtensionIds::default(), limits.sources_per_peer, seed),
             egress: Egress { ids: ExtensionIds::default(), transport_sequence: Seq16(0) },
             rtcp_ssrc: spec.rtcp_ssrc,

@@ -198,6 +198,28 @@ fn dtls_is_taken_from_validated_paths_only() {
 }
 
 #[test]
+fn a_flood_of_dtls_records_is_cut_and_hurts_no_other_peer() {
+    let mut world = World::new();
+    for id in [1, 2] {
+        world.must(Command::UpsertPeer(peer_spec(id, 1).into()));
+    }
+    world.check(path(4_000), &credentials(1, 0), true);
+    world.check(path(4_001), &credentials(2, 0), true);
+    world.events();
+    for _ in 0..3_000 {
+        world.receive(path(4_000), vec![22; 40]);
+    }
+    world.receive(path(4_001), vec![22; 40]);
+    let of = |id: u64, events: &[Event]| {
+        events.iter().filter(|event| matches!(event, Event::Dtls { peer, .. } if *peer == PeerId(id))).count()
+    };
+    let events = world.events();
+    assert_eq!(of(1, &events) as u64 + world.counter("discarded_dtls_rate_limited"), 3_000);
+    assert!(world.counter("discarded_dtls_rate_limited") > 500);
+    assert_eq!(of(2, &events), 1);
+}
+
+#[test]
 fn end_of_dtls_is_told_and_ends_media() {
     for (failed, reason) in [(true, FailureReason::Dtls), (false, FailureReason::ClosedByPeer)] {
         let mut world = World::new();
