@@ -70,8 +70,10 @@
   async function statistics() {
     const all = await reports();
     const pick = (type, kind) => all.filter((report) => report.type === type && (!kind || report.kind === kind));
+    // The server's receiver reports: what has arrived there.
+    const reported = new Set(pick('remote-inbound-rtp', 'video').map(({ ssrc }) => ssrc));
     return {
-      outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, ssrc }) => ({ rid, bytesSent, framesEncoded, ssrc })),
+      outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, ssrc }) => ({ rid, bytesSent, framesEncoded, ssrc, arrived: reported.has(ssrc) })),
       inboundVideo: pick('inbound-rtp', 'video').map((r) => ({ frames: r.framesDecoded ?? 0, key: r.keyFramesDecoded, lost: r.packetsLost, width: r.frameWidth, height: r.frameHeight, freezes: r.freezeCount, ssrc: r.ssrc })),
       inboundAudio: pick('inbound-rtp', 'audio').map((r) => ({ energy: r.totalAudioEnergy ?? 0, packets: r.packetsReceived, lost: r.packetsLost, ssrc: r.ssrc })),
       transports: pick('transport').map(({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole }) => ({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole })),
