@@ -46,22 +46,34 @@ test('frames that are no requests close the connection with their reason', async
     ['too large', Buffer.alloc(2 * 1024 * 1024 + 1), 1009],
     ['too large a text', ' '.repeat(2 * 1024 * 1024 + 1), 1009],
   ]) {
-    const offender = await joinAsOffender();
-    offender.socket.send(frame);
-    const closed = await offender.closed();
+    // The connection ends while most of a frame that is too large is still on its way, so its sender may see a reset
+    // ahead of the reason (1006): it is closed each time, and the reason gets through in one of a few attempts.
+    let closed;
+    for (let attempt = 0; attempt < (code === 1009 ? 10 : 1); attempt += 1) {
+      const offender = await joinAsOffender();
+      offender.socket.send(frame);
+      closed = await offender.closed();
+      assert.ok(closed.code === code || (code === 1009 && closed.code === 1006), `${name}: ${closed.code} ${closed.reason}`);
+      assert.ok(bystander.isOpen(), name);
+      if (closed.code === code) break;
+    }
     assert.equal(closed.code, code, `${name}: ${closed.reason}`);
-    assert.ok(bystander.isOpen(), name);
   }
 });
 
 test('more messages than anybody needs close the connection, a burst does not', async () => {
-  const offender = await joinAsOffender();
-  const ping = () => offender.send({ case: 'ping', value: BigInt(Date.now()) });
-  for (let count = 0; count < 400; count += 1) ping();
-  await offender.ping();
-  for (let count = 0; count < 2_000; count += 1) ping();
-  const { code, reason } = await offender.closed();
-  assert.deepEqual([code, reason], [1008, 'too many messages']);
+  // As above: whoever is still sending may see a reset ahead of the reason.
+  let closed;
+  for (let attempt = 0; attempt < 10 && closed?.code !== 1008; attempt += 1) {
+    const offender = await joinAsOffender();
+    const ping = () => offender.send({ case: 'ping', value: BigInt(Date.now()) });
+    for (let count = 0; count < 400; count += 1) ping();
+    await offender.ping();
+    for (let count = 0; count < 2_000; count += 1) ping();
+    closed = await offender.closed();
+    assert.ok([1006, 1008].includes(closed.code), `${closed.code} ${closed.reason}`);
+  }
+  assert.deepEqual([closed.code, closed.reason], [1008, 'too many messages']);
 });
 
 test('broken WebSocket framing closes the connection', async () => {
