@@ -18,7 +18,7 @@ use wire::rtp::{Fields, Header, write_header};
 
 use crate::command::ExtensionKind;
 use crate::discard::CopyReason;
-use crate::egress::header::{Elements, Stamp};
+use crate::egress::header::{Elements, Stamp, Written};
 use crate::egress::report::Reporting;
 use crate::egress::rtx_budget::RtxBudget;
 use crate::egress::sent::Sent;
@@ -116,7 +116,9 @@ pub struct Copied<'a> {
     pub timestamp: u32,
     pub marker: bool,
     pub mid: &'a Mid,
+    /// Received elements that are passed on, unless others are `written` in their place.
     pub passed: &'a [ExtensionKind],
+    pub written: &'a [Written<'a>],
     pub stamp: Stamp,
     /// Comes in the place of the first `replaces` bytes of the payload.
     pub prefix: &'a [u8],
@@ -142,7 +144,8 @@ pub fn send_copy<C: Cipher>(
     out: &mut impl Outbox,
 ) -> Result<SentCopy, CopyReason> {
     let Ok(header) = Header::parse(packet.bytes) else { return Err(CopyReason::Malformed) };
-    let elements = Elements::new(&header, packet.ids, to, copied.passed, &copied.stamp, copied.mid);
+    let elements =
+        Elements::new(&header, packet.ids, to, copied.passed, copied.written, &copied.stamp, copied.mid);
     let rest = packet.header_len + copied.replaces;
     let payload_len =
         packet.bytes.len().checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();

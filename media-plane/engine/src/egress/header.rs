@@ -26,6 +26,13 @@ impl Stamp {
     }
 }
 
+/// An element of our own making, which goes in the place of a received one with the same meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written<'a> {
+    pub kind: ExtensionKind,
+    pub data: &'a [u8],
+}
+
 /// The extension elements of one copy.
 #[derive(Debug)]
 pub struct Elements<'a> {
@@ -34,13 +41,14 @@ pub struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// What of `received` (by the publisher's ids) is passed on, and what is our own.
+    /// What of `received` (by the publisher's ids) is passed on, what is written in its place, and what is our own.
     #[must_use]
     pub fn new(
         received: &Header<'a>,
         from: &ExtensionIds,
         to: &ExtensionIds,
         passed: &[ExtensionKind],
+        written: &[Written<'a>],
         stamp: &'a Stamp,
         mid: &'a Mid,
     ) -> Self {
@@ -48,8 +56,13 @@ impl<'a> Elements<'a> {
         elements.add(to.id(ExtensionKind::Mid), Some(mid.as_bytes()));
         elements.add(to.id(ExtensionKind::AbsSendTime), Some(&stamp.abs_send_time));
         elements.add(to.id(ExtensionKind::TransportCc), Some(&stamp.transport_sequence));
+        for element in written {
+            elements.add(to.id(element.kind), Some(element.data));
+        }
         for kind in passed {
-            elements.add(to.id(*kind), from.find(received, *kind));
+            if !written.iter().any(|element| element.kind == *kind) {
+                elements.add(to.id(*kind), from.find(received, *kind));
+            }
         }
         elements
     }
@@ -81,3 +94,63 @@ pub const VIDEO: &[ExtensionKind] = &[ExtensionKind::VideoOrientation, Extension
 /// What is passed on of video that no layer is taken from: frame numbers stay as they are.
 pub const VIDEO_WHOLE: &[ExtensionKind] =
     &[ExtensionKind::VideoOrientation, ExtensionKind::AbsCaptureTime, ExtensionKind::DependencyDescriptor];
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use units::rtp::{PayloadType, Ssrc};
+    use wire::rtp::{Fields, write_header};
+
+    use super::*;
+    use crate::command::Extensions;
+
+    #[test]
+    fn written_element_goes_in_the_place_of_the_received_one() {
+        use ExtensionKind::{AbsCaptureTime, AudioLevel, Mid as MidKind, PlayoutDelay, VideoOrientation};
+        let from = ExtensionIds::new(&Extensions([(7, VideoOrientation), (9, AbsCaptureTime)].into()));
+        let fields = Fields {
+            marker: false,
+            payload_type: PayloadType(96),
+            sequence: Seq16(1),
+            timestamp: 0,
+            ssrc: Ssrc(1),
+            padding: false,
+        };
+        let mut packet = [0; 64];
+        write_header(&mut packet, &fields, &[(7, b"o"), (9, b"captured")]).unwrap();
+        let received = Header::parse(&packet).unwrap();
+        let written = |kind| Written { kind, data: b"ours" };
+        let orientation = (5, &b"o"[..]);
+        for (name, to, written, expected) in [
+            (
+                "nothing of ours",
+                &[(5, VideoOrientation), (2, AbsCaptureTime)][..],
+                None,
+                &[orientation, (2, b"captured")][..],
+            ),
+            (
+                "instead",
+                &[(5, VideoOrientation), (2, AbsCaptureTime)],
+                Some(written(AbsCaptureTime)),
+                &[(2, b"ours"), orientation],
+            ),
+            (
+                "besides",
+                &[(5, VideoOrientation), (6, PlayoutDelay)],
+                Some(written(PlayoutDelay)),
+                &[(6, b"ours"), orientation],
+            ),
+            ("not negotiated", &[(5, VideoOrientation)], Some(written(PlayoutDelay)), &[orientation]),
+            ("not received", &[(3, AudioLevel), (4, MidKind)], None, &[(4, b"m")]),
+        ] {
+            let to = ExtensionIds::new(&Extensions(to.into()));
+            let passed = [VideoOrientation, AbsCaptureTime, AudioLevel];
+            let written: Vec<Written<'_>> = written.into_iter().collect();
+            let stamp = Stamp::new(NtpTime(0), Seq16(0));
+            let mid = Mid::new(b"m").unwrap();
+            let elements = Elements::new(&received, &from, &to, &passed, &written, &stamp, &mid);
+            assert_eq!(elements.as_slice(), expected, "{name}");
+        }
+    }
+}

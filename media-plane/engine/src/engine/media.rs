@@ -437,6 +437,7 @@ impl Copying<'_> {
             marker: rewrite.marker,
             mid: &subscription.spec.mid,
             passed: passed(self.publication),
+            written: &[],
             stamp,
             prefix: rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()),
             replaces: rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),

@@ -103,6 +103,7 @@ impl<C: Cipher> Engine<C> {
             marker: sent.rewrite.marker,
             mid: &subscription.spec.mid,
             passed: passed(publication),
+            written: &[],
             stamp,
             prefix: prefix.as_bytes(),
             replaces: sent.rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),
