@@ -1,9 +1,11 @@
-//! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, or one world for long: `soak hours 1 7`.
+//! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, one world for long: `soak hours 1 7`, or
+//! the forwarder alone beside its reference model: `soak packets 1000000`.
 
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use reference::run::{Played, Run};
 use sim::scenario::Scenario;
 use sim::world::{Report, World};
 
@@ -13,8 +15,9 @@ fn main() -> ExitCode {
     let broken = match (arguments.first().map(String::as_str), numbers.as_slice()) {
         (Some("seeds"), &[from, to]) => seeds(from..to),
         (Some("hours"), &[hours, seed]) => long(Duration::from_secs(hours * 3_600), seed),
+        (Some("packets"), &[count]) => packets(usize::try_from(count).unwrap_or(usize::MAX)),
         _ => {
-            eprintln!("usage: soak seeds FROM TO | soak hours COUNT SEED");
+            eprintln!("usage: soak seeds FROM TO | soak hours COUNT SEED | soak packets COUNT");
             return ExitCode::from(2);
         }
     };
@@ -37,6 +40,18 @@ fn seeds(seeds: Range<u64>) -> usize {
             is_broken(&format!("seed {seed}, {name}"), &World::new(*seed, scenario).run())
         })
         .count()
+}
+
+/// Worlds of one forwarder and the model that it has to equal, until so many packets came; the first that differs panics.
+fn packets(count: usize) -> usize {
+    let mut played = Played::default();
+    let mut seed = 0;
+    while played.packets < count {
+        played += Run::new(seed).play(320);
+        seed += 1;
+    }
+    println!("equal in {seed} worlds: {played:?}");
+    0
 }
 
 /// One subscriber gets all layers, one the middle, one the lowest with no more than temporal layer 0.

@@ -7,7 +7,8 @@ use units::rtp::Ssrc;
 use crate::camera::Packet;
 use crate::random::Random;
 
-pub(crate) struct Channel {
+#[derive(Debug)]
+pub struct Channel {
     loss_per_mille: u64,
     /// How many packets may overtake one.
     reorder_max: u64,
@@ -19,7 +20,8 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(random: &mut Random, reorder_max: u64) -> Self {
+    #[must_use]
+    pub fn new(random: &mut Random, reorder_max: u64) -> Self {
         Self {
             loss_per_mille: [0, 10, 50, 200][usize::try_from(random.below(4)).unwrap()],
             reorder_max,
@@ -30,7 +32,7 @@ impl Channel {
         }
     }
 
-    pub(crate) fn send(&mut self, packet: Packet, random: &mut Random) {
+    pub fn send(&mut self, packet: Packet, random: &mut Random) {
         self.sent += 1;
         if self.loss_per_mille > 0 && random.once_in(400) {
             self.burst_left = 1 + random.below(50);
@@ -51,7 +53,7 @@ impl Channel {
     }
 
     /// What arrives by now.
-    pub(crate) fn receive(&mut self) -> Vec<Packet> {
+    pub fn receive(&mut self) -> Vec<Packet> {
         let later = self.under_way.split_off(&(self.sent + 1, 0));
         let arrived = std::mem::replace(&mut self.under_way, later);
         arrived.into_values().map(|packet| self.order(packet)).collect()

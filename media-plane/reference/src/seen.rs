@@ -13,8 +13,8 @@ use crate::model::Numbers;
 /// A picture of a simulcast layer.
 type Picture = (u8, i64);
 
-#[derive(Default)]
-pub(crate) struct Seen {
+#[derive(Debug, Default)]
+pub struct Seen {
     sequences: HashSet<u64>,
     sequence_highest: Option<u64>,
     ids: OneToOne<Picture>,
@@ -32,13 +32,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn switched(&mut self, packet: &Packet) {
+    pub fn switched(&mut self, packet: &Packet) {
         self.layer = Some(packet.facts.layer);
         self.highest = packet.facts.sequence.0 - 1;
         self.lost = 0;
     }
 
-    pub(crate) fn forwarded(&mut self, packet: &Packet, rewrite: &Rewrite, numbers: &Numbers) {
+    pub fn forwarded(&mut self, packet: &Packet, rewrite: &Rewrite, numbers: &Numbers) {
         assert!(self.sequences.insert(rewrite.sequence.0), "a number is given once: {packet:?}");
         assert_eq!(rewrite.marker, packet.facts.marker);
         let in_order = self.arrive(packet);
@@ -63,7 +63,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn discarded(&mut self, packet: &Packet, reason: Reason) {
+    pub fn discarded(&mut self, packet: &Packet, reason: Reason) {
         if self.layer != Some(packet.facts.layer) || packet.facts.sequence.0 <= self.highest {
             assert_ne!(reason, Reason::Temporal, "late packets are not filtered");
             return;
@@ -145,6 +145,7 @@ impl Seen {
 }
 
 /// Checks that a wrapping number stands for one thing, and a thing has one number.
+#[derive(Debug)]
 struct OneToOne<T> {
     numbers: HashMap<T, i64>,
     things: HashMap<i64, T>,

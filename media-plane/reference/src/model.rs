@@ -11,13 +11,13 @@ const DROPPED_MAX: usize = 20;
 
 /// The numbers of a copy: sequence number, picture id, TL0PICIDX, KEYIDX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Numbers {
-    pub(crate) sequence: u64,
-    pub(crate) picture: Option<(u16, u8, u8)>,
+pub struct Numbers {
+    pub sequence: u64,
+    pub picture: Option<(u16, u8, u8)>,
 }
 
-#[derive(Default)]
-pub(crate) struct Model {
+#[derive(Debug, Default)]
+pub struct Model {
     target: Option<u8>,
     temporal_wanted: u8,
     temporal: u8,
@@ -42,21 +42,21 @@ pub(crate) struct Model {
 }
 
 /// What is known of a picture of which packets may come late.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Noted {
     Forwarded { lag: i64 },
     Unseen { lag: i64, temporal: u8 },
     Dropped,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Index {
     lag: u8,
     sent: Option<u8>,
 }
 
 impl Model {
-    pub(crate) fn set_target(&mut self, layer: Option<u8>, temporal: u8) {
+    pub fn set_target(&mut self, layer: Option<u8>, temporal: u8) {
         self.target = layer;
         self.temporal_wanted = temporal;
         if layer.is_none() {
@@ -64,11 +64,11 @@ impl Model {
         }
     }
 
-    pub(crate) fn pause(&mut self) {
+    pub fn pause(&mut self) {
         self.current = None;
     }
 
-    pub(crate) fn forward(&mut self, packet: &Packet) -> Option<Numbers> {
+    pub fn forward(&mut self, packet: &Packet) -> Option<Numbers> {
         let facts = &packet.facts;
         if self.current != Some(facts.layer) {
             let target = self.target?;

@@ -9,34 +9,37 @@ use wire::vp8::{Descriptor, Temporal};
 
 use crate::random::Random;
 
-pub(crate) const LAYERS: u8 = 3;
-pub(crate) const TICKS_A_FRAME: u32 = 3_000;
+pub const LAYERS: u8 = 3;
+pub const TICKS_A_FRAME: u32 = 3_000;
 
 /// A packet and the truth about it, of which forwarding sees only the facts.
 #[derive(Clone, Debug)]
-pub(crate) struct Packet {
-    pub(crate) facts: Facts,
+pub struct Packet {
+    pub facts: Facts,
     /// The picture's number, which never wraps.
-    pub(crate) picture: i64,
-    pub(crate) temporal: u8,
+    pub picture: i64,
+    pub temporal: u8,
     /// Pictures that this one refers to.
-    pub(crate) needs: Vec<i64>,
+    pub needs: Vec<i64>,
     /// When it was captured, in frames.
-    pub(crate) frame: u32,
+    pub frame: u32,
 }
 
 impl Packet {
-    pub(crate) fn is_padding(&self) -> bool {
+    #[must_use]
+    pub fn is_padding(&self) -> bool {
         self.facts.payload_len == 0
     }
 }
 
-pub(crate) struct Camera {
+#[derive(Debug)]
+pub struct Camera {
     encoders: Vec<Encoder>,
     frame: u32,
     has_reports: bool,
 }
 
+#[derive(Debug)]
 struct Encoder {
     layer: u8,
     sequence: u64,
@@ -50,14 +53,15 @@ struct Encoder {
 }
 
 impl Camera {
-    pub(crate) fn new(random: &mut Random, is_wide: bool) -> Self {
+    #[must_use]
+    pub fn new(random: &mut Random, is_wide: impl Fn(u8) -> bool) -> Self {
         let encoders = (0..LAYERS)
             .map(|layer| Encoder {
                 layer,
                 // Near the wraps, as nothing interesting happens far from them.
                 sequence: 0x1_0000 + random.below(3) * 0x8000 - 100 + random.below(200),
-                picture: if is_wide { 32_700 } else { 100 } + i64::try_from(random.below(60)).unwrap(),
-                is_wide,
+                picture: if is_wide(layer) { 32_700 } else { 100 } + i64::try_from(random.below(60)).unwrap(),
+                is_wide: is_wide(layer),
                 timestamp: u32::MAX - u32::try_from(random.below(500_000)).unwrap(),
                 tl0_index: 250,
                 key_index: 30,
@@ -68,7 +72,7 @@ impl Camera {
     }
 
     /// The next frame in all layers.
-    pub(crate) fn capture(&mut self, random: &mut Random) -> Vec<Packet> {
+    pub fn capture(&mut self, random: &mut Random) -> Vec<Packet> {
         let frame = self.frame;
         self.frame += 1;
         let has_reports = self.has_reports;
