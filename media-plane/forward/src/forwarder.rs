@@ -1,5 +1,7 @@
 //! One subscription's forwarding state, and the order of its decisions.
 
+mod own;
+
 use core::time::Duration;
 
 use units::rtp::Ssrc;
@@ -39,6 +41,8 @@ struct Stream {
     source: Ssrc,
     sequence: Sequence,
     timeline: Timeline,
+    /// The packet that was sent last ends its frame.
+    frame_ended: bool,
 }
 
 impl Forwarder {
@@ -82,6 +86,9 @@ impl Forwarder {
         };
         let timestamp = stream.timeline.outgoing(facts.timestamp);
         stream.sequence.send(&place);
+        if place.order != Order::Late {
+            stream.frame_ended = facts.marker || self.class == Class::Audio;
+        }
         stream.timeline.send(now, facts, timestamp);
         Ok(Rewrite { sequence: place.outgoing, timestamp, marker: facts.marker, patch })
     }
@@ -172,6 +179,7 @@ impl Forwarder {
                 source: facts.source,
                 sequence: Sequence::new(facts.sequence, first_outgoing(facts.sequence)),
                 timeline: Timeline::new(now, self.clock_rate, facts),
+                frame_ended: false,
             });
         }
         self.resume = None;

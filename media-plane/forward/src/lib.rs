@@ -11,6 +11,7 @@ pub mod discard;
 pub mod facts;
 pub mod forwarder;
 pub mod order;
+pub mod padding;
 pub mod picture;
 pub mod range_map;
 pub mod recent;

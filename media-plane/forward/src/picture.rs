@@ -1,7 +1,7 @@
 //! The numbers of VP8 pictures as they go out: picture id, TL0PICIDX and KEYIDX without a hole where we dropped or switched.
 
 use wire::picture_id::PictureId;
-use wire::vp8::{DESCRIPTOR_LEN_MAX, Descriptor};
+use wire::vp8::{DESCRIPTOR_LEN_MAX, Descriptor, Temporal};
 
 use crate::rewrite::{PATCH_LEN_MAX, Patch};
 use crate::unwrap::{Unwrap, Unwrapped};
@@ -49,6 +49,30 @@ impl Numbers {
         self.send(packet, read);
     }
 
+    /// Numbers a key frame of our own, which what comes next lies behind; returns its descriptor, with the fields that
+    /// the stream has.
+    pub fn insert(&mut self) -> Descriptor {
+        let picture_id = self.sent.map(|sent| {
+            self.sent = Some(sent + 1);
+            self.lag -= 1;
+            shortest(sent + 1)
+        });
+        let tl0_picture_index = self.tl0_index.insert();
+        Descriptor {
+            len: 0,
+            non_reference: false,
+            start_of_partition: true,
+            partition: 0,
+            picture_id,
+            tl0_picture_index,
+            // RFC 7741 §4.2: no TL0PICIDX without a temporal layer.
+            temporal: tl0_picture_index.map(|_| Temporal { id: 0, sync: true }),
+            key_index: self.key_index.insert().map(|index| index & 0x1f),
+            key_frame: true,
+            dimensions: None,
+        }
+    }
+
     #[must_use]
     pub fn lag(&self) -> i64 {
         self.lag
@@ -71,10 +95,7 @@ impl Numbers {
     /// TL0PICIDX and KEYIDX have one lag between two restarts: pictures that they count are never dropped.
     #[must_use]
     pub fn patch(&self, packet: &Descriptor, picture: Option<i64>, lag: i64) -> Option<Patch> {
-        let picture_id = picture.map(|picture| {
-            let [.., high, low] = (picture - lag).to_be_bytes();
-            PictureId::shortest(u16::from_be_bytes([high, low]))
-        });
+        let picture_id = picture.map(|picture| shortest(picture - lag));
         let outgoing = Descriptor {
             picture_id,
             tl0_picture_index: self.tl0_index.outgoing(packet.tl0_picture_index),
@@ -92,6 +113,12 @@ impl Numbers {
         let patch = Patch { replaces: packet.len as u16, bytes, len: len as u8 };
         Some(patch)
     }
+}
+
+/// An unwrapped picture id as it is written.
+fn shortest(picture: i64) -> PictureId {
+    let [.., high, low] = picture.to_be_bytes();
+    PictureId::shortest(u16::from_be_bytes([high, low]))
 }
 
 /// A number modulo 2^8, or 2^5 once its upper bits are cut off.
@@ -112,6 +139,14 @@ impl Counter {
         if let Some(outgoing) = self.outgoing(incoming) {
             self.sent = Some(outgoing);
         }
+    }
+
+    /// The number of a picture of our own, if there are numbers.
+    fn insert(&mut self) -> Option<u8> {
+        let next = self.sent?.wrapping_add(1);
+        self.lag = self.lag.wrapping_sub(1);
+        self.sent = Some(next);
+        Some(next)
     }
 
     fn outgoing(&self, incoming: Option<u8>) -> Option<u8> {

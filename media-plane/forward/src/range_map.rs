@@ -49,16 +49,19 @@ impl RangeMap {
     /// They have to lie in the open stretch, as everything from the highest incoming number on does.
     pub fn exclude(&mut self, first: Seq, last: Seq) {
         debug_assert!(self.open_from <= first && first <= last, "only the open stretch can be cut");
-        if let Some(before) = first.0.checked_sub(1).map(Seq)
-            && self.open_from <= before
-        {
-            if self.closed.len() == RANGES_MAX {
-                self.closed.pop_front();
-            }
-            self.closed.push_back(Range { first: self.open_from, last: before, lag: self.lag });
-        }
+        self.close(first);
         self.open_from = last.next();
         self.lag = self.lag.wrapping_add(last.0.wrapping_sub(first.0).wrapping_add(1));
+    }
+
+    /// Makes room for `count` outgoing numbers before `first` and what follows, which then lag behind by as many less.
+    ///
+    /// As for [`Self::exclude`], `first` has to lie in the open stretch.
+    pub fn insert(&mut self, first: Seq, count: u64) {
+        debug_assert!(self.open_from <= first, "only the open stretch can be cut");
+        self.close(first);
+        self.open_from = first;
+        self.lag = self.lag.wrapping_sub(count);
     }
 
     /// The lag of numbers that are still to come.
@@ -81,6 +84,18 @@ impl RangeMap {
             Some(_) if after == 0 => Err(Miss::TooOld),
             None if self.closed.is_empty() => Err(Miss::TooOld),
             _ => Err(Miss::Excluded),
+        }
+    }
+
+    /// What lies before `first` in the open stretch becomes a stretch of its own.
+    fn close(&mut self, first: Seq) {
+        if let Some(before) = first.0.checked_sub(1).map(Seq)
+            && self.open_from <= before
+        {
+            if self.closed.len() == RANGES_MAX {
+                self.closed.pop_front();
+            }
+            self.closed.push_back(Range { first: self.open_from, last: before, lag: self.lag });
         }
     }
 }
@@ -130,6 +145,20 @@ mod tests {
         assert_eq!(map.lag_of(Seq(0)), Err(Miss::TooOld));
         assert_eq!(map.lag_of(Seq(1)), Err(Miss::TooOld), "the hole before what is remembered");
         assert_eq!(map.lag_of(Seq(2)), Ok(1));
+    }
+
+    #[test]
+    fn inserted_numbers_lie_between_two_stretches() {
+        let mut map = RangeMap::new(Seq(10), 3);
+        map.insert(Seq(12), 5);
+        map.insert(Seq(12), 1);
+        for (name, sequence, expected) in [
+            ("before", 11, Ok(3)),
+            ("behind: 9 goes out as 15, after 9 to 14", 12, Ok(3_u64.wrapping_sub(6))),
+            ("yet to come", 1_000, Ok(3_u64.wrapping_sub(6))),
+        ] {
+            assert_eq!(map.lag_of(Seq(sequence)), expected, "{name}");
+        }
     }
 
     #[test]

@@ -40,6 +40,18 @@ impl Sequence {
         self.lags.restart(first, first.0.wrapping_sub(self.outgoing_next.0));
     }
 
+    /// Gives `count` numbers to packets of our own, which come before whatever comes next in order.
+    ///
+    /// Returns the first of them. What is missing before them may still come late.
+    pub fn insert(&mut self, count: u64) -> Seq {
+        let due = self.arrivals.due();
+        let first = Seq(due.0.wrapping_sub(self.lags.lag()));
+        debug_assert!(first >= self.outgoing_next, "behind all that was sent");
+        self.lags.insert(due, count);
+        self.outgoing_next = Seq(first.0 + count);
+        first
+    }
+
     /// Takes the place of a packet that is forwarded.
     pub fn send(&mut self, place: &Place) {
         self.arrivals.note(place.incoming);
@@ -209,6 +221,29 @@ mod tests {
                 ("next", 13, Send(Order::Contiguous, 12)),
             ],
         );
+    }
+
+    #[test]
+    fn packets_of_our_own_stand_between_what_came_and_what_comes() {
+        let mut sequence = Sequence::new(Seq(10), Seq(10));
+        play(&mut sequence, &[("first", 10, Send(Order::Contiguous, 10)), ("gap", 12, Send(Order::Gap, 12))]);
+        assert_eq!(sequence.insert(3), Seq(13));
+        play(
+            &mut sequence,
+            &[
+                ("late, from before them", 11, Send(Order::Late, 11)),
+                ("next", 13, Send(Order::Contiguous, 16)),
+                ("head behind a gap is dropped", 15, Skip(Order::Gap)),
+            ],
+        );
+        assert_eq!(sequence.insert(2), Seq(18), "the gap keeps its hole");
+        play(
+            &mut sequence,
+            &[("late, in the gap", 14, Send(Order::Late, 17)), ("next", 16, Send(Order::Contiguous, 20))],
+        );
+        assert_eq!(sequence.insert(1), Seq(21));
+        sequence.switch(Seq(500));
+        play(&mut sequence, &[("another source goes on behind them", 500, Send(Order::Contiguous, 22))]);
     }
 
     #[test]

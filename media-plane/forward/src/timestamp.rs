@@ -6,6 +6,7 @@ use units::rtp::Ssrc;
 use units::time::{Instant, NtpTime};
 
 use crate::facts::{Facts, Reference};
+use crate::padding::Spacing;
 
 /// Maps incoming to outgoing timestamps, and says what a sender report may say of them.
 #[derive(Debug)]
@@ -72,6 +73,37 @@ impl Timeline {
             let lag = self.lag;
             self.origin.get_or_insert_with(|| (reference.ntp, reference.rtp.wrapping_sub(lag)));
         }
+    }
+
+    /// Where the frame before the first one of our own lies, if that is to be sent at `at` but not less than a frame
+    /// after what was sent last.
+    #[must_use]
+    pub fn base_of_own(&self, at: Instant, spacing: Spacing) -> u32 {
+        let elapsed = ticks(at.since(self.sent_at).as_nanos(), self.clock_rate);
+        self.sent.wrapping_add(elapsed.saturating_sub(spacing.ticks(1)))
+    }
+
+    /// Takes note of the last timestamp of packets of our own. What goes on behind them without a switch lies as much
+    /// later, if it `shifts`.
+    pub fn send_own(&mut self, at: Instant, timestamp: u32, shifts: bool) {
+        if is_after(timestamp, self.sent) {
+            if shifts {
+                self.lag = self.lag.wrapping_sub(timestamp.wrapping_sub(self.sent));
+            }
+            self.sent = timestamp;
+            self.sent_at = at;
+        }
+    }
+
+    #[must_use]
+    pub fn spacing(&self, frames_per_second: u32) -> Spacing {
+        Spacing { clock_rate: self.clock_rate, frames_per_second }
+    }
+
+    /// The timestamp that was sent last.
+    #[must_use]
+    pub fn sent(&self) -> u32 {
+        self.sent
     }
 
     /// What a sender report says at `now`: the publisher's wall clock as its own reports have it, on our timestamps.

@@ -18,7 +18,7 @@ use crate::discard::Reason;
 use crate::order::Order;
 use crate::picture::Numbers;
 use crate::recent::Recent;
-use crate::rewrite::Patch;
+use crate::rewrite::{PATCH_LEN_MAX, Patch};
 use crate::temporal::Layers;
 
 /// Decides over packets with a payload; those of nothing but padding never come here.
@@ -121,6 +121,16 @@ impl Munger {
     /// A packet of nothing but padding was forwarded because it ended a gap.
     pub fn note_gap(&mut self) {
         self.gap_is_pending = true;
+    }
+
+    /// The descriptor of a key frame of our own, as a patch that replaces nothing. What comes next has to begin anew.
+    pub fn insert(&mut self) -> Option<Patch> {
+        let descriptor = self.numbers.insert();
+        self.missing.clear();
+        self.gap_is_pending = false;
+        let mut bytes = [0; PATCH_LEN_MAX];
+        let len = descriptor.write(&mut bytes).ok()?;
+        Some(Patch { replaces: 0, bytes, len: u8::try_from(len).ok()? })
     }
 
     pub fn commit(&mut self, step: &Step) {
@@ -445,6 +455,21 @@ mod tests {
             Ok(None),
             "no gap any more"
         );
+    }
+
+    #[test]
+    fn padding_of_a_new_picture_is_the_next_one() {
+        let mut munger = started(&packet(13_467, 1), 1);
+        pass(&mut munger, &packet(13_467, 1), Order::Contiguous).unwrap();
+        let patch = munger.insert().unwrap();
+        let made = Descriptor::parse(&[patch.as_bytes(), &[0]].concat()).unwrap();
+        let numbers = |packet: Descriptor| {
+            (packet.picture_id.map(PictureId::value), packet.tl0_picture_index, packet.key_index)
+        };
+        assert_eq!(numbers(made), (Some(13_468), Some(234), Some(24)));
+        assert_eq!((made.start_of_picture(), made.temporal), (true, Some(Temporal { id: 0, sync: true })));
+        let next = pass(&mut munger, &packet(13_468, 1), Order::Contiguous).unwrap().unwrap();
+        assert_eq!(numbers(next), (Some(13_469), Some(234), Some(24)), "the source's own goes on behind it");
     }
 
     #[test]
