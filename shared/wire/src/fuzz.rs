@@ -2,7 +2,9 @@
 
 use units::rtp::{PayloadType, Ssrc};
 
-use crate::av1::dependency;
+use crate::av1::dependency::rewrite::{self, ActiveDecodeTargets};
+use crate::av1::dependency::structure::Structure;
+use crate::av1::dependency::{self, Descriptor};
 use crate::rtcp::extended::Block;
 use crate::rtcp::{COMPOUND_LEN_MAX, Compound, Packet};
 use crate::{av1, demux, h264, h265, red, rtp, rtx, stun, vp8, vp9};
@@ -107,20 +109,29 @@ pub fn key_frames(data: &[u8]) {
     assert!(aggregation.is_ok_and(|it| !(it.continues && it.new_sequence)) || aggregation.is_err());
 }
 
-/// Reads a descriptor, then the bytes behind it by the structure that it brought.
+/// Reads a descriptor, then the bytes behind it by the structure that it brought, and writes both anew.
 pub fn dependency_descriptor(data: &[u8]) {
     let Some((len, data)) = data.split_first() else { return };
     let (first, second) = data.split_at_checked((*len).into()).unwrap_or((data, &[]));
-    let Ok(descriptor) = dependency::Descriptor::parse(first, None) else { return };
-    let Some(structure) = &descriptor.structure else { return };
+    let Ok(Some(structure)) = Structure::brought_by(first) else { return };
     assert!(structure.templates().len() <= dependency::TEMPLATES_MAX);
-    for target in 0..structure.decode_target_count() {
-        let (spatial, temporal) = structure.decode_target_layers(target);
-        assert!(usize::from(spatial) < dependency::SPATIAL_LAYERS_MAX);
-        assert!(temporal < dependency::TEMPORAL_LAYERS_MAX);
+    for target in structure.decode_targets() {
+        assert!(usize::from(target.spatial) < dependency::SPATIAL_LAYERS_MAX);
+        assert!(target.temporal < dependency::TEMPORAL_LAYERS_MAX);
+        assert!(target.chain < structure.chain_count().max(1));
     }
-    if let Ok(next) = dependency::Descriptor::parse(second, Some(structure)) {
-        assert!(dependency::Mandatory::parse(second) == Some(next.mandatory));
+    for data in [first, second] {
+        let Ok(read) = Descriptor::parse(data, &structure) else { continue };
+        assert!(dependency::Mandatory::parse(data) == Some(read.mandatory));
+        let targets = ActiveDecodeTargets { bitmask: 1, count: structure.decode_target_count() };
+        for active in [None, Some(targets)] {
+            let mut out = [0; rewrite::LEN_MAX];
+            let Some(written) = rewrite::rewrite(data, 0x0102, active, &mut out) else { continue };
+            let again = Descriptor::parse(written, &structure);
+            let mandatory = dependency::Mandatory { frame_number: 0x0102, ..read.mandatory };
+            let active_decode_targets = active.map(|active| active.bitmask).or(read.active_decode_targets);
+            assert!(again == Ok(Descriptor { mandatory, active_decode_targets, ..read }));
+        }
     }
 }
 
