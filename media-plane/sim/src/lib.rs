@@ -3,6 +3,7 @@
 
 pub mod camera;
 pub mod client;
+pub mod film;
 pub mod link;
 pub mod oracle;
 pub mod random;

@@ -1,7 +1,9 @@
 //! What a world is like: how long, how lossy, who wants what, and what is broken on purpose.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::film::Film;
 use crate::link::Conditions;
 
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct Scenario {
     /// Subscribers change their minds every second or so: other layers, a pause.
     pub is_restless: bool,
     pub fault: Option<Fault>,
+    /// What the camera shows in its lowest layer, and only there, instead of pictures that nobody can look at.
+    pub film: Option<Arc<Film>>,
 }
 
 /// The highest layers that a subscriber may get.
@@ -57,6 +61,7 @@ impl Scenario {
                 .into(),
             is_restless: false,
             fault: None,
+            film: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Scenario {
             subscribers: vec![Wish { layer_max: 0, temporal_layer_max: 2 }],
             is_restless: false,
             fault: Some(fault),
+            film: None,
         }
     }
 }

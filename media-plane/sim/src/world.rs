@@ -22,12 +22,15 @@ use units::time::{Instant, NtpTime};
 
 use crate::camera::{AUDIO_CLOCK_RATE, LAYERS, VIDEO_CLOCK_RATE};
 use crate::client::checks::Checks;
+use crate::client::decoder::Shown;
 use crate::client::fault::Faulty;
 use crate::client::receiver::Receiver;
 use crate::client::sender::{
-    AUDIO_PAYLOAD_TYPE, AUDIO_SSRC, RTX_PAYLOAD_TYPE, Sender, VIDEO_PAYLOAD_TYPE, rtx_ssrc, video_ssrc,
+    AUDIO_PAYLOAD_TYPE, AUDIO_SSRC, RTX_PAYLOAD_TYPE, Sender, Source, VIDEO_PAYLOAD_TYPE, rtx_ssrc,
+    video_ssrc,
 };
 use crate::client::{Client, Outgoing};
+use crate::film::Take;
 use crate::link::Link;
 use crate::oracle::{Fared, Oracle, Violation};
 use crate::random::Random;
@@ -75,6 +78,9 @@ pub struct Report {
     /// Datagrams that a client could make nothing of.
     pub unreadable: u64,
     pub counters: Counters,
+    /// Of a film: by number of the picture, what was sent; and what each subscriber has shown.
+    pub takes: Vec<Take>,
+    pub screens: Vec<Vec<Shown>>,
     /// Of every datagram that the engine sent: when, where to, and its bytes.
     pub trace: u64,
 }
@@ -130,6 +136,8 @@ impl World {
                 .sum(),
             unreadable: self.ends.iter().map(|end| end.client.unreadable).sum(),
             counters: self.engine.counters().clone(),
+            takes: self.ends.first().and_then(End::takes).unwrap_or_default().into(),
+            screens: self.ends.iter().filter_map(End::screen).collect(),
             trace: self.trace.0,
         }
     }
@@ -304,12 +312,14 @@ impl End {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 40_000 + low_u16(number));
         let mut client = Client::new(address, checks, &keys(true));
         if is_publisher {
-            client.sender = Some(Sender::new(random));
+            client.sender = Some(Sender::new(scenario.film.as_ref(), random));
         } else {
             let faulty = || scenario.fault.map(Faulty::new);
             let ssrcs = ssrcs(number);
             client.receivers.push(Receiver::audio(number - 1, ssrcs[0], faulty()));
-            client.receivers.push(Receiver::video(number - 1, ssrcs[1], ssrcs[2], faulty()));
+            let mut video = Receiver::video(number - 1, ssrcs[1], ssrcs[2], faulty());
+            video.is_film = scenario.film.is_some();
+            client.receivers.push(video);
         }
         Self {
             client,
@@ -318,6 +328,18 @@ impl End {
             to_engine: Link::new(conditions, random.fork()),
             from_engine: Link::new(conditions, random.fork()),
         }
+    }
+
+    fn takes(&self) -> Option<&[Take]> {
+        match &self.client.sender.as_ref()?.source {
+            Source::Film(playback) => Some(playback.takes()),
+            Source::Camera(_) => None,
+        }
+    }
+
+    /// `None` for who does not receive video.
+    fn screen(&self) -> Option<Vec<Shown>> {
+        self.client.receivers.iter().find_map(Receiver::screen).map(<[Shown]>::to_vec)
     }
 }
 

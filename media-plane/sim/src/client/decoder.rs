@@ -15,12 +15,26 @@ use crate::oracle::Oracle;
 use crate::stamp::Stamp;
 
 /// A packet of a picture.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Part {
     pub sequence: Seq,
     pub timestamp: u32,
     pub marker: bool,
     pub stamp: Stamp,
+    /// What a film's packet carries of the picture.
+    pub content: Vec<u8>,
+}
+
+/// A picture that was put on the screen.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub at: Instant,
+    /// Of the picture that its first packet belongs to.
+    pub number: u32,
+    pub temporal: u8,
+    pub is_key: bool,
+    /// As received and put together.
+    pub bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -38,6 +52,8 @@ pub struct Decoder {
     bases: BTreeMap<i64, i64>,
     newest: [Option<i64>; 4],
     waits_since: Option<Instant>,
+    /// Of a film: all that was shown.
+    pub screen: Vec<Shown>,
 }
 
 #[derive(Debug)]
@@ -65,6 +81,7 @@ impl Decoder {
             bases: BTreeMap::new(),
             newest: [None; 4],
             waits_since: None,
+            screen: Vec::new(),
         }
     }
 
@@ -129,6 +146,7 @@ impl Decoder {
             self.waits_since = (!self.pictures.is_empty()).then_some(now);
             let stamps: Vec<_> = picture.parts.values().map(|(part, _)| part.stamp).collect();
             oracle.shown(now, self.subscriber, &stamps);
+            self.screen.extend(picture.on_screen(now));
         }
     }
 
@@ -180,6 +198,14 @@ impl Decoder {
 }
 
 impl Picture {
+    /// `None` if it is of no film.
+    fn on_screen(self, at: Instant) -> Option<Shown> {
+        let number = self.parts.first_key_value()?.1.0.stamp.picture;
+        let bytes: Vec<u8> = self.parts.into_values().flat_map(|(part, _)| part.content).collect();
+        let shown = Shown { at, number, temporal: self.temporal, is_key: self.key, bytes };
+        (!shown.bytes.is_empty()).then_some(shown)
+    }
+
     fn is_complete(&self) -> bool {
         let (Some((first, (_, starts))), Some((last, (end, _)))) =
             (self.parts.first_key_value(), self.parts.last_key_value())

@@ -13,9 +13,10 @@ use wire::rtcp::report::ReportBlock;
 use wire::rtx::{ORIGINAL_SEQUENCE_LEN, original_sequence};
 use wire::vp8::Descriptor;
 
-use crate::client::decoder::{Decoder, Part};
+use crate::client::decoder::{Decoder, Part, Shown};
 use crate::client::fault::Faulty;
 use crate::client::{Outgoing, RTCP_SSRC, sealed_rtcp};
+use crate::film::payload;
 use crate::oracle::Oracle;
 use crate::stamp::Stamp;
 
@@ -39,6 +40,8 @@ pub struct Receiver {
     /// `None` for audio.
     decoder: Option<Decoder>,
     faulty: Option<Faulty>,
+    /// What comes is a film's: its pictures are kept.
+    pub is_film: bool,
     highest: Option<Seq>,
     missing: BTreeMap<u64, Missing>,
     sender_report: Option<(NtpTime, Instant)>,
@@ -64,6 +67,7 @@ impl Receiver {
             rtx_ssrc: None,
             decoder: None,
             faulty,
+            is_film: false,
             highest: None,
             missing: BTreeMap::new(),
             sender_report: None,
@@ -109,7 +113,12 @@ impl Receiver {
                 return Some(());
             };
             let Some(sequence) = self.note(now, sequence, is_repair) else { return Some(()) };
-            let part = Part { sequence, timestamp: arrival.timestamp, marker: arrival.marker, stamp };
+            let mut content = Vec::new();
+            if self.is_film {
+                content.extend(payload::content(payload.get(..payload.len() - Stamp::LEN)?)?);
+            }
+            let part =
+                Part { sequence, timestamp: arrival.timestamp, marker: arrival.marker, stamp, content };
             self.decoder.as_mut()?.receive(now, &descriptor, part, oracle)?;
         } else {
             let Some(sequence) =
@@ -169,6 +178,12 @@ impl Receiver {
     #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         self.decoder.as_ref().map(|_| self.look_at)
+    }
+
+    /// Of a film: what was shown so far.
+    #[must_use]
+    pub fn screen(&self) -> Option<&[Shown]> {
+        self.decoder.as_ref().map(|decoder| decoder.screen.as_slice())
     }
 
     #[must_use]

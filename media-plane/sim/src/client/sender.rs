@@ -1,6 +1,7 @@
 //! What a publisher sends: its camera's layers and its microphone, retransmissions, key frames and reports on request.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use srtp::outbound::Outbound;
@@ -13,9 +14,12 @@ use wire::rtcp::report::SenderInfo;
 use wire::rtp::{Fields, write_header};
 
 use crate::camera::{
-    AUDIO_CLOCK_RATE, AUDIO_INTERVAL, Camera, Captured, FRAME_INTERVAL, LAYERS, Microphone, VIDEO_CLOCK_RATE,
+    AUDIO_CLOCK_RATE, AUDIO_INTERVAL, Camera, Captured, FRAME_INTERVAL, LAYERS, Microphone, Picture,
+    VIDEO_CLOCK_RATE,
 };
 use crate::client::{DATAGRAM_LEN, Outgoing, sealed_rtcp};
+use crate::film::Film;
+use crate::film::playback::Playback;
 use crate::oracle::Oracle;
 use crate::random::Random;
 
@@ -38,7 +42,7 @@ pub fn rtx_ssrc(layer: u8) -> Ssrc {
 
 #[derive(Debug)]
 pub struct Sender {
-    camera: Camera,
+    pub source: Source,
     microphone: Microphone,
     audio: Stream,
     /// By layer.
@@ -49,6 +53,15 @@ pub struct Sender {
     report_at: Instant,
     pub key_frame_requests: u64,
     pub resent: u64,
+}
+
+/// What video it sends.
+#[derive(Debug)]
+pub enum Source {
+    /// In all layers, stamped bytes.
+    Camera(Camera),
+    /// In the lowest layer, VP8 that can be decoded.
+    Film(Playback),
 }
 
 #[derive(Debug)]
@@ -67,7 +80,7 @@ struct Stream {
 
 impl Sender {
     #[must_use]
-    pub fn new(random: &mut Random) -> Self {
+    pub fn new(film: Option<&Arc<Film>>, random: &mut Random) -> Self {
         let video = (0..LAYERS)
             .map(|layer| {
                 let rtx = Some((rtx_ssrc(layer), Seq(u64::from(random.below(0x4000)))));
@@ -75,7 +88,7 @@ impl Sender {
             })
             .collect();
         Self {
-            camera: Camera::new(random.fork()),
+            source: Source::new(film, random.fork()),
             microphone: Microphone::new(random.fork()),
             audio: Stream::new(AUDIO_SSRC, AUDIO_PAYLOAD_TYPE, AUDIO_CLOCK_RATE, None, random),
             video,
@@ -104,7 +117,7 @@ impl Sender {
     ) {
         if self.frame_at <= now {
             self.frame_at += FRAME_INTERVAL;
-            let (packets, pictures) = self.camera.capture();
+            let (packets, pictures) = self.source.capture();
             pictures.into_iter().for_each(|picture| oracle.published(now, picture));
             for captured in packets {
                 if let Some(stream) = self.video.get_mut(usize::from(captured.layer)) {
@@ -138,7 +151,7 @@ impl Sender {
                 self.key_frame_requests += 1;
                 let layer = (0..LAYERS).find(|&layer| video_ssrc(layer) == indication.media);
                 if let Some(layer) = layer {
-                    self.camera.want_key_frame(layer);
+                    self.source.want_key_frame(layer);
                 }
             }
             _ => {}
@@ -167,6 +180,29 @@ impl Sender {
                     .and_then(|()| builder.source_description(info.ssrc, b"cam"))
                     .is_ok()
             }));
+        }
+    }
+}
+
+impl Source {
+    fn new(film: Option<&Arc<Film>>, random: Random) -> Self {
+        match film {
+            Some(film) => Self::Film(Playback::new(Arc::clone(film), random)),
+            None => Self::Camera(Camera::new(random)),
+        }
+    }
+
+    fn capture(&mut self) -> (Vec<Captured>, Vec<Picture>) {
+        match self {
+            Self::Camera(camera) => camera.capture(),
+            Self::Film(playback) => playback.capture(),
+        }
+    }
+
+    fn want_key_frame(&mut self, layer: u8) {
+        match self {
+            Self::Camera(camera) => camera.want_key_frame(layer),
+            Self::Film(playback) => playback.want_key_frame(),
         }
     }
 }
