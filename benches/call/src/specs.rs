@@ -1,0 +1,105 @@
+//! The resources of a call, as the control plane would order them.
+
+use core::time::Duration;
+
+use engine::command::{
+    AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, IceCredentials, MediaKind, PayloadCodec,
+    PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
+};
+use srtp::keys::{Keys, Profile};
+use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
+use units::rtp::{Mid, PayloadType, Ssrc};
+
+use crate::media::{Media, SOURCE};
+
+pub(crate) fn credentials(peer: u16) -> IceCredentials {
+    IceCredentials { ufrag: format!("u{peer}"), password: format!("a-password-of-peer-{peer}") }
+}
+
+pub(crate) fn keys(peer: u16, we_are_client: bool) -> Keys {
+    let [low, high] = peer.to_le_bytes();
+    let material: [u8; 56] = core::array::from_fn(|index| if index % 2 == 0 { low } else { high ^ 0x55 });
+    Keys::from_keying_material(Profile::AeadAes128Gcm, &material, we_are_client).expect("56 bytes suffice")
+}
+
+pub(crate) fn room() -> RoomSpec {
+    let audio_levels = AudioLevels {
+        active_level: 35,
+        min_percentile: 40,
+        update_interval: Duration::from_millis(400),
+        smooth_intervals: 2,
+    };
+    RoomSpec { id: RoomId(1), audio_levels }
+}
+
+pub(crate) fn peer_spec(peer: u16) -> PeerSpec {
+    PeerSpec {
+        id: PeerId(peer.into()),
+        room: RoomId(1),
+        local_ice: vec![credentials(peer)],
+        remote_ufrags: vec![String::from("theirs")],
+        receive_extensions: Extensions(vec![
+            (1, ExtensionKind::Mid),
+            (4, ExtensionKind::AudioLevel),
+            (5, ExtensionKind::TransportCc),
+        ]),
+        send_extensions: Extensions(vec![
+            (7, ExtensionKind::AudioLevel),
+            (8, ExtensionKind::AbsSendTime),
+            (9, ExtensionKind::Mid),
+        ]),
+        uplink_feedback: UplinkFeedback::TransportCc,
+        rtcp_ssrc: Ssrc(1),
+    }
+}
+
+pub(crate) fn publication(media: Media) -> PublicationSpec {
+    let payload_type = media.payload_type();
+    let (kind, codec) = match media {
+        Media::Video => (
+            MediaKind::Video,
+            PayloadCodec {
+                payload_type,
+                codec: Codec::Vp8,
+                clock_rate: 90_000,
+                rtx_payload_type: Some(PayloadType(97)),
+            },
+        ),
+        Media::Audio => (
+            MediaKind::Audio,
+            PayloadCodec { payload_type, codec: Codec::Opus, clock_rate: 48_000, rtx_payload_type: None },
+        ),
+    };
+    PublicationSpec {
+        id: PublicationId(1),
+        peer: PeerId(0),
+        kind,
+        mid: Mid::new(b"1").expect("short"),
+        codecs: vec![codec],
+        encodings: vec![EncodingSpec { rid: None, ssrc: Some(SOURCE), rtx_ssrc: None }],
+        muted: false,
+        nack: media == Media::Video,
+        pli: media == Media::Video,
+        fir: false,
+    }
+}
+
+pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
+    SubscriptionSpec {
+        id: SubscriptionId(peer.into()),
+        peer: PeerId(peer.into()),
+        publication: PublicationId(1),
+        mid: Mid::new(b"5").expect("short"),
+        ssrc: Ssrc(10_000 + u32::from(peer)),
+        rtx_ssrc: Some(Ssrc(20_000 + u32::from(peer))),
+        payloads: vec![PayloadMapping {
+            from: media.payload_type(),
+            to: PayloadType(100),
+            rtx: Some(PayloadType(101)),
+        }],
+        paused: false,
+        layer_max: 2,
+        temporal_layer_max: 3,
+        cname: String::from("cname"),
+    }
+}
