@@ -2,6 +2,8 @@
 
 pub mod cors;
 pub mod gate;
+pub mod lingering;
+pub mod patient;
 pub mod serve;
 
 use std::convert::Infallible;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::gate::Gate;
+use crate::http::lingering::Lingering;
+use crate::http::patient::{Patient, Turn};
 use crate::http::{Peer, Site, answer};
 
 /// Binds every address; none means all of them, IPv6 and IPv4 with one socket where the system can.
@@ -94,15 +97,26 @@ fn admit(
 }
 
 async fn connection(stream: TcpStream, peer: Peer, site: Site, routes: Router, stop: CancellationToken) {
+    let turn = Turn::default();
+    let stream = Patient::new(Lingering::new(stream, Arc::clone(&peer.pass)), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        turn.answer();
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
-        answer(site.clone(), routes.clone(), request)
+        let answering = answer(site.clone(), routes.clone(), request);
+        let turn = turn.clone();
+        async move {
+            let answered = answering.await;
+            // An upgraded connection has its own rules.
+            if answered.as_ref().is_ok_and(|response| response.status() != StatusCode::SWITCHING_PROTOCOLS) {
+                turn.listen();
+            }
+            answered
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // From the first wait for a head, so that an idle connection is closed by it as well.
-        .header_read_timeout(HEAD_DEADLINE)
+        // `Patient` has the deadlines; this one would count the time between requests as part of a head.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_LEN_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -139,5 +153,4 @@ fn listen(address: IpAddr, port: u16, v6_only: bool) -> io::Result<TcpListener> 
 
 /// Also the most that hyper buffers of a request's head.
 pub const HEAD_LEN_MAX: usize = 64 * 1024;
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const BACKLOG: i32 = 1024;

@@ -216,11 +216,13 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use axum::Router;
     use axum::extract::WebSocketUpgrade;
     use axum::routing::any;
+    use axum::serve::Listener;
     use livekit_protocol::signal_response::Message as Response;
     use livekit_protocol::{SignalRequest, SignalResponse, signal_request};
     use prost::Message as _;
@@ -232,6 +234,8 @@ mod tests {
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
     use super::*;
+    use crate::http::gate::Gate;
+    use crate::http::lingering::Lingering;
     use crate::room::clock::Clock;
     use crate::room::effect::ConnectionId;
     use crate::room::inbox::Letter;
@@ -247,6 +251,24 @@ mod tests {
         counters: Arc<Counters>,
     }
 
+    /// Connections that linger, as the server's do.
+    struct Street(tokio::net::TcpListener, Gate);
+
+    impl Listener for Street {
+        type Io = Lingering;
+        type Addr = SocketAddr;
+
+        async fn accept(&mut self) -> (Lingering, SocketAddr) {
+            let (stream, address) = self.0.accept().await.unwrap();
+            let pass = self.1.admit(Instant::now(), address.ip()).unwrap();
+            (Lingering::new(stream, Arc::new(pass)), address)
+        }
+
+        fn local_addr(&self) -> std::io::Result<SocketAddr> {
+            self.0.local_addr()
+        }
+    }
+
     async fn line() -> Line {
         let (sink, outgoing) = sink::channel();
         let (room, letters) = mpsc::channel(1024);
@@ -258,9 +280,10 @@ mod tests {
             let (participant, outgoing) = seat.lock().await.take().expect("one client");
             upgrade
                 .max_message_size(2 * 1024 * 1024)
+                .max_frame_size(2 * 1024 * 1024)
                 .on_upgrade(async move |socket| run(socket, participant, outgoing, &counted).await)
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Street(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), Gate::default());
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/", any(serve))).await });
         let (client, _) = tokio_tungstenite::connect_async(url).await.unwrap();
@@ -348,11 +371,11 @@ mod tests {
             ("deep", Frame::text("[".repeat(40)), close_code::POLICY),
             ("many fields", many, close_code::POLICY),
             ("too large", Frame::binary(vec![0; 2 * 1024 * 1024 + 1]), close_code::SIZE),
+            ("far too large", Frame::binary(vec![0; 8 * 1024 * 1024]), close_code::SIZE),
             ("binary text", Frame::binary(unmasked_text), close_code::INVALID),
         ] {
             let mut line = line().await;
-            // A server that closes while the client still sends may reset the connection before it is heard.
-            let _ = line.client.send(frame).await;
+            line.client.send(frame).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(line.close_code().await, Some(code), "{name}");
             assert_eq!(line.heard().await, "disconnected 7", "{name}");
             let counted = line.counters.malformed.value() + line.counters.too_large.value();

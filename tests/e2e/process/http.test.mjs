@@ -197,9 +197,11 @@ test('heads that are too large or never end are cut off', async () => {
   }
   const endless = await raw(`GET /${'x'.repeat(100_000)}`);
   assert.match(endless.text, /^$|^HTTP\/1\.1 4\d\d/);
+  const resting = rest(13_000);
   const slow = await raw('GET / HTTP/1.1\r\nhost: x\r\n');
   assert.match(slow.text, /^$|^HTTP\/1\.1 408/);
   assert.ok(slow.millis > 5_000 && slow.millis < 20_000, `cut off after ${slow.millis} ms`);
+  assert.equal(await resting, 2, 'a connection that rests between two requests is kept for longer');
   assert.equal((await ask(server, '/')).status, 200);
 });
 
@@ -217,6 +219,19 @@ test('what is not HTTP is answered or cut off, and the next request is served', 
     assert.equal((await ask(server, '/')).status, 200, name);
   }
 });
+
+// Sends a request, and another one after a pause on the same connection; how many were answered.
+async function rest(millis) {
+  const socket = dial(server.port, '127.0.0.1');
+  socket.on('error', () => {});
+  let text = '';
+  socket.on('data', (chunk) => (text += chunk.toString('latin1')));
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await new Promise((resolve) => setTimeout(resolve, millis));
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  await once(socket, 'close');
+  return text.match(/HTTP\/1\.1 200/g)?.length;
+}
 
 // Sends bytes, and gives what comes back until the server closes.
 async function raw(bytes, { half = false } = {}) {
