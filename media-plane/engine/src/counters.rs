@@ -58,6 +58,8 @@ counters! {
     packets_nacked,
     /// Missing packets that were asked for as often as is allowed, or fell out of the queue.
     packets_given_up,
+    /// Pictures that others depend on and that were not whole in time: a key frame was asked for.
+    pictures_given_up,
     /// Packets that a publisher's retransmission brought.
     packets_restored,
     key_frame_requests_sent,
@@ -69,7 +71,13 @@ counters! {
     nacks_exhausted,
     nacks_over_budget,
     nacks_unsendable,
+    /// A key frame is on its way instead.
+    nacks_awaiting_key_frame,
+    /// For what is older than the key frame that was sent since.
+    nacks_before_key_frame,
     key_frame_requests_received,
+    /// By a key frame that was sent before the request came.
+    key_frame_requests_answered,
     /// Packets that were not kept for retransmission: the pool is exhausted.
     history_exhausted,
     /// Probes that were duplicates of sent packets: they told the transport feedback only.

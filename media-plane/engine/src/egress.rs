@@ -2,6 +2,7 @@
 
 pub mod header;
 pub mod history;
+pub mod recovery;
 pub mod report;
 pub mod rtx_budget;
 pub mod sent;
@@ -19,6 +20,7 @@ use wire::rtp::{Fields, Header, write_header};
 use crate::command::ExtensionKind;
 use crate::discard::CopyReason;
 use crate::egress::header::{Elements, Stamp, Written};
+use crate::egress::recovery::Recovery;
 use crate::egress::report::Reporting;
 use crate::egress::rtx_budget::RtxBudget;
 use crate::egress::sent::Sent;
@@ -33,6 +35,7 @@ pub struct Stream {
     pub ssrc: Ssrc,
     pub sent: Sent,
     pub budget: RtxBudget,
+    pub recovery: Recovery,
     pub reporting: Reporting,
     pub rtx: Option<Rtx>,
     /// Added to by each copy, not by retransmissions.
@@ -57,6 +60,7 @@ impl Stream {
             ssrc,
             sent: Sent::new(history),
             budget: RtxBudget::default(),
+            recovery: Recovery::default(),
             reporting: Reporting::default(),
             rtx,
             packets: 0,

@@ -2,6 +2,7 @@
 
 mod check;
 mod feedback;
+mod key_frames;
 mod media;
 mod reports;
 mod resend;
@@ -22,6 +23,7 @@ use crate::demux::Demux;
 use crate::discard::Reason;
 use crate::event::{Event, FailureReason};
 use crate::hash::Seeded;
+use crate::ingress::key_frame::Wish;
 use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use crate::path::Path;
 use crate::peer::Peer;
@@ -258,7 +260,7 @@ impl<C: Cipher> Engine<C> {
         for index in 0..self.peers.get(slot).map_or(0, |peer| peer.subscriptions.len()) {
             let subscription = self.peers.get(slot).and_then(|peer| peer.subscriptions.get(index)).copied();
             if let Some(subscription) = subscription {
-                self.want_key_frame_for(now, subscription);
+                self.want_key_frame_for(now, subscription, Wish::Lock);
             }
         }
         self.peer_timers.bring_forward(slot, now);

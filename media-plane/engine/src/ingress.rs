@@ -1,6 +1,7 @@
 //! What one peer sends: its sources, and what is learnt from each packet once it is authenticated.
 
 pub mod codec;
+pub mod edge;
 pub mod elements;
 pub mod key_frame;
 pub mod nack;
@@ -10,6 +11,7 @@ pub mod seen;
 pub mod source;
 pub mod twcc;
 
+use forward::facts::Facts;
 use indexmap::IndexMap;
 use units::handle::PublicationId;
 use units::rtp::{PayloadType, Ssrc};
@@ -18,6 +20,7 @@ use units::time::Instant;
 use wire::rtp::Header;
 
 use crate::hash::Seeded;
+use crate::ingress::edge::Edge;
 use crate::ingress::elements::ExtensionIds;
 use crate::ingress::nack::Nack;
 use crate::ingress::reception::Reception;
@@ -51,6 +54,8 @@ pub struct Source {
     pub payload_type: PayloadType,
     /// Of the packet before, for the duration that an audio level covers.
     pub timestamp: Option<u32>,
+    /// The newest packet with payload, and what it tells of its picture.
+    edge: Option<(Seq, Option<Edge>)>,
 }
 
 /// The fixed header's fields, apart from the packet's bytes.
@@ -180,6 +185,7 @@ impl Source {
             seen: Seen::default(),
             payload_type,
             timestamp: None,
+            edge: None,
         }
     }
 
@@ -196,6 +202,24 @@ impl Source {
     pub fn learn(&mut self, now: Instant, sequence: Seq, timestamp: u32, len: usize, nack: bool) -> u32 {
         self.reception.received(now, sequence, timestamp, len);
         if nack { self.nack.received(now, sequence) } else { 0 }
+    }
+
+    /// Learns from a packet with payload what those that miss around it are good for.
+    pub fn learn_picture(&mut self, facts: &Facts) {
+        if facts.key_frame {
+            self.nack.key_frame(facts.sequence, facts.vp8.is_some());
+        }
+        let tells_nothing = facts.vp8.is_none() && self.edge.is_none();
+        if tells_nothing || facts.out_of_order || facts.payload_len == 0 {
+            return;
+        }
+        let edge = facts.vp8.as_ref().and_then(|descriptor| Edge::of(descriptor, facts.marker));
+        if let Some((before, Some(edge_before))) = self.edge.replace((facts.sequence, edge))
+            && facts.sequence > before.next()
+            && edge.is_some_and(|edge| edge_before.misses_only_enhancements(&edge))
+        {
+            self.nack.disposable_from(before);
+        }
     }
 
     /// What came so far.

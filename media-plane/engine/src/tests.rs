@@ -5,6 +5,7 @@ mod feedback;
 mod garbage;
 mod media;
 mod red;
+mod repair;
 mod specs;
 mod transport;
 

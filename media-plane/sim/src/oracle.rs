@@ -41,6 +41,8 @@ pub struct Fared {
     pub shown_layer: Option<u8>,
     /// Between two shown pictures.
     pub longest_freeze: Duration,
+    /// Of at least [`FREEZE_MIN`].
+    pub freezes: Vec<Duration>,
     pub first_shown_at: Option<Instant>,
     pub last_shown_at: Option<Instant>,
     pub audio_packets: u32,
@@ -170,6 +172,7 @@ impl Fared {
         self.first_shown_at.get_or_insert(now);
         if let Some(before) = self.last_shown_at.replace(now) {
             self.longest_freeze = self.longest_freeze.max(now - before);
+            self.freezes.extend(Some(now - before).filter(|&freeze| freeze >= FREEZE_MIN));
         }
     }
 }
@@ -198,6 +201,9 @@ impl<A, B> Default for OneToOne<A, B> {
         Self { forth: BTreeMap::new(), back: BTreeMap::new() }
     }
 }
+
+/// What a viewer takes for a freeze.
+pub const FREEZE_MIN: Duration = Duration::from_millis(400);
 
 #[cfg(test)]
 mod tests {

@@ -92,6 +92,12 @@ impl Sent {
         }
     }
 
+    /// The highest number that was sent.
+    #[must_use]
+    pub fn newest(&self) -> Seq {
+        self.highest.unwrap_or(Seq(0))
+    }
+
     const fn index(&self, sequence: Seq) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "less than the capacity")]
         let index = (sequence.0 % self.capacity as u64) as usize;

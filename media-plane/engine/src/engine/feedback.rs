@@ -11,7 +11,9 @@ use wire::rtcp::{Compound, Packet};
 use crate::discard::Reason;
 use crate::egress::history;
 use crate::egress::report::smoothed;
+use crate::engine::resend::RTT_DEFAULT;
 use crate::engine::{Engine, Outcome};
+use crate::ingress::key_frame::Wish;
 use crate::ingress::reception::SenderReport;
 use crate::outbox::Outbox;
 use crate::slots::Slot;
@@ -108,10 +110,15 @@ impl<C: Cipher> Engine<C> {
 
     /// A subscriber can't show the stream before its next key frame.
     fn picture_lost(&mut self, now: Instant, slot: Slot<PeerId>, ssrc: Ssrc) {
-        let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
-        if let Some(subscription) = subscription {
-            self.counters.key_frame_requests_received += 1;
-            self.want_key_frame_for(now, subscription);
+        let Some(peer) = self.peers.get(slot) else { return };
+        let Some(subscription) = peer.streams.get(&ssrc).copied() else { return };
+        let rtt = peer.rtt.unwrap_or(RTT_DEFAULT);
+        self.counters.key_frame_requests_received += 1;
+        let stream = self.subscriptions.get_mut(subscription).map(|subscription| &mut subscription.stream);
+        if stream.is_some_and(|stream| stream.recovery.picture_lost(now, rtt)) {
+            self.want_key_frame_for(now, subscription, Wish::Repair);
+        } else {
+            self.counters.key_frame_requests_answered += 1;
         }
     }
 

@@ -20,6 +20,7 @@ use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
 use crate::ingress::codec::Picture;
+use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Primary;
 use crate::ingress::source::Assignment;
 use crate::ingress::{Head, Source};
@@ -306,12 +307,12 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// What forwarding has to know of the packet, for all subscriptions.
-    fn facts(&self, slot: Slot<PeerId>, arrival: &Arrival<'_>) -> Facts {
+    fn facts(&mut self, slot: Slot<PeerId>, arrival: &Arrival<'_>) -> Facts {
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let picture = Picture::read(arrival.codec.codec, payload);
-        let source = self.peers.get(slot).and_then(|peer| peer.ingress.source(arrival.ssrc));
-        let report = source.and_then(|source| source.reception.last_sender_report());
-        Facts {
+        let source = self.peers.get_mut(slot).and_then(|peer| peer.ingress.source_mut(arrival.ssrc));
+        let report = source.as_ref().and_then(|source| source.reception.last_sender_report());
+        let facts = Facts {
             source: arrival.source,
             layer: arrival.layer,
             sequence: arrival.sequence,
@@ -326,7 +327,11 @@ impl<C: Cipher> Engine<C> {
                 ntp: report.ntp,
                 rtp: report.timestamp,
             }),
+        };
+        if let Some(source) = source {
+            source.learn_picture(&facts);
         }
+        facts
     }
 
     fn fan_out(
@@ -370,7 +375,7 @@ impl<C: Cipher> Engine<C> {
             }
         }
         if wanted_layers != 0 {
-            self.want_key_frames(now, arrival.publication, wanted_layers);
+            self.want_key_frames(now, arrival.publication, wanted_layers, Wish::Lock);
         }
         sent
     }
@@ -450,6 +455,9 @@ impl Copying<'_> {
             Err(_) => None,
         };
         let stream = &mut subscription.stream;
+        if self.facts.key_frame {
+            stream.recovery.key_frame_sent(self.now, &rewrite);
+        }
         stream.sent.remember(Remembered {
             layer: self.facts.layer,
             source: self.facts.source,

@@ -5,24 +5,23 @@ use core::time::Duration;
 
 use bwe::receive::Interval;
 use srtp::cipher::Cipher;
-use units::handle::{PeerId, PublicationId, SubscriptionId};
+use units::handle::{PeerId, SubscriptionId};
 use units::rtp::Ssrc;
 use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtcp::build::FeedbackHead;
 use wire::rtcp::extended::LastReceiverReport;
-use wire::rtcp::feedback::{FullIntraEntry, PictureLossIndication};
 use wire::rtcp::report::{ReportBlock, SenderInfo};
 
 use crate::command::UplinkFeedback;
 use crate::engine::Engine;
+use crate::engine::key_frames::{key_frame_requests, next_key_frame_request};
 use crate::engine::rtcp_out::Batch;
 use crate::ingress::Ingress;
 use crate::ingress::nack::QUEUE_MAX;
 use crate::outbox::Outbox;
 use crate::peer::{Peer, Timers, Uplink};
 use crate::quality::Totals;
-use crate::room::publication::Publication;
 use crate::room::subscription::Subscription;
 use crate::slots::{Slot, Slots};
 
@@ -33,6 +32,8 @@ impl<C: Cipher> Engine<C> {
         peer.ice.expire(now, |ufrag| self.demux.remove_ufrag(ufrag));
         while peer.consent.step(now).is_some() {}
         self.tell_transport(slot, out);
+
+        self.give_up(now, slot);
 
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Some(path) = peer.destination() else { return };
@@ -74,40 +75,6 @@ impl<C: Cipher> Engine<C> {
             key_frame.filter_map(|publication| next_key_frame_request(publication, peer.rtt)).min();
         let reports = [peer.timers.reports_at, peer.timers.sender_reports_at];
         alive.into_iter().chain(reports).chain([twcc, nack, key_frame]).flatten().min()
-    }
-
-    /// A key frame of the layer that the subscription should get is wanted.
-    pub(super) fn want_key_frame_for(&mut self, now: Instant, slot: Slot<SubscriptionId>) {
-        let Some(subscription) = self.subscriptions.get_mut(slot) else { return };
-        if subscription.spec.paused {
-            return;
-        }
-        let publication = subscription.publication;
-        let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
-        let layer_max = subscription.spec.layer_max;
-        let best =
-            self.publications.get(publication).and_then(|publication| publication.best_layer(layer_max));
-        if let Some(layer) = current.or(best) {
-            self.want_key_frames(now, publication, 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
-        }
-    }
-
-    /// Key frames of some layers, one bit each, are wanted.
-    pub(super) fn want_key_frames(&mut self, now: Instant, slot: Slot<PublicationId>, layers: u8) {
-        let Some(publication) = self.publications.get_mut(slot) else { return };
-        if publication.spec.kind == crate::command::MediaKind::Audio || publication.spec.muted {
-            return;
-        }
-        for (layer, encoding) in publication.encodings.iter_mut().enumerate() {
-            if layers >> layer & 1 == 1 {
-                encoding.key_frame.want();
-            }
-        }
-        let publisher = publication.peer;
-        let rtt = self.peers.get(publisher).and_then(|peer| peer.rtt);
-        if let Some(at) = next_key_frame_request(publication, rtt) {
-            self.peer_timers.bring_forward(publisher, at.max(now));
-        }
     }
 }
 
@@ -214,13 +181,12 @@ fn nacks<C: Cipher, O: Outbox>(
     for (media, source) in ingress.sources_mut() {
         let mut missing = [Seq16(0); QUEUE_MAX];
         let mut count = 0;
-        let given_up = source.nack.due(now, rtt, |sequence| {
+        source.nack.due(now, rtt, |sequence| {
             if let Some(slot) = missing.get_mut(count) {
                 *slot = sequence.low();
                 count += 1;
             }
         });
-        batch.counters().packets_given_up += u64::from(given_up);
         let mut missing = missing.get(..count).unwrap_or_default();
         while !missing.is_empty() {
             let told = batch.add(|builder| builder.nack(sender, media, missing.iter().copied()));
@@ -228,46 +194,6 @@ fn nacks<C: Cipher, O: Outbox>(
             missing = missing.get(told..).unwrap_or_default();
             batch.counters().nacks_sent += 1;
             batch.counters().packets_nacked += told as u64;
-        }
-    }
-}
-
-fn next_key_frame_request(publication: &Publication, rtt: Option<Duration>) -> Option<Instant> {
-    if publication.spec.muted || !(publication.spec.pli || publication.spec.fir) {
-        return None;
-    }
-    let encodings = (0..).zip(&publication.encodings).filter(|(_, encoding)| encoding.source.is_some());
-    encodings.filter_map(|(layer, encoding)| encoding.key_frame.next_at(layer, rtt)).min()
-}
-
-fn key_frame_requests<C: Cipher, O: Outbox>(
-    now: Instant,
-    sender: Ssrc,
-    rtt: Option<Duration>,
-    slots: &[Slot<PublicationId>],
-    publications: &mut Slots<PublicationId, Publication>,
-    batch: &mut Batch<'_, C, O>,
-) {
-    for slot in slots {
-        let Some(publication) = publications.get_mut(*slot) else { continue };
-        if next_key_frame_request(publication, rtt).is_none_or(|at| now < at) {
-            continue;
-        }
-        let pli = publication.spec.pli;
-        for (layer, encoding) in (0..).zip(&mut publication.encodings) {
-            let Some(media) = encoding.source else { continue };
-            if !encoding.key_frame.ask(now, layer, rtt) {
-                continue;
-            }
-            let entry = FullIntraEntry { ssrc: media, command: encoding.key_frame.fir_sequence };
-            let asked = batch.add(|builder| {
-                if pli {
-                    builder.picture_loss_indication(PictureLossIndication { sender, media })
-                } else {
-                    builder.full_intra_request(sender, &[entry])
-                }
-            });
-            batch.counters().key_frame_requests_sent += u64::from(asked.is_ok());
         }
     }
 }

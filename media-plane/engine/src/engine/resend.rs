@@ -9,6 +9,7 @@ use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
 
+use crate::egress::recovery::Moot;
 use crate::egress::sent::NotResent;
 use crate::egress::splice::PREFIX_LEN_MAX;
 use crate::egress::{Copied, Plain, send_copy};
@@ -40,6 +41,8 @@ impl<C: Cipher> Engine<C> {
                 Err(NotSent::Not(NotResent::Unknown)) => &mut self.counters.nacks_unknown,
                 Err(NotSent::Not(NotResent::Recent)) => &mut self.counters.nacks_recent,
                 Err(NotSent::Not(NotResent::Exhausted)) => &mut self.counters.nacks_exhausted,
+                Err(NotSent::Moot(Moot::AwaitingKeyFrame)) => &mut self.counters.nacks_awaiting_key_frame,
+                Err(NotSent::Moot(Moot::BeforeKeyFrame)) => &mut self.counters.nacks_before_key_frame,
                 Err(NotSent::OverBudget) => &mut self.counters.nacks_over_budget,
                 Err(NotSent::Unsendable) => &mut self.counters.nacks_unsendable,
             };
@@ -71,6 +74,10 @@ impl<C: Cipher> Engine<C> {
         let rtt = peer.rtt.unwrap_or(RTT_DEFAULT).max(RTT_MIN);
         let sent = stream.sent.ask(now, number, rtt).map_err(NotSent::Not)?;
         let encoding = publication.encoding(sent.layer).ok_or(unknown)?;
+        let is_awaited = encoding.key_frame.is_awaited();
+        if let Some(moot) = stream.recovery.moot(&sent.rewrite, stream.sent.newest(), is_awaited) {
+            return Err(NotSent::Moot(moot));
+        }
         let bytes =
             encoding.history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?;
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
@@ -121,6 +128,7 @@ impl<C: Cipher> Engine<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotSent {
     Not(NotResent),
+    Moot(Moot),
     /// The stream had its share of retransmissions.
     OverBudget,
     /// No path, no keys, no buffer, or it would not be the same packet.
@@ -147,5 +155,5 @@ impl Prefix {
     }
 }
 
-const RTT_DEFAULT: Duration = Duration::from_millis(70);
+pub(super) const RTT_DEFAULT: Duration = Duration::from_millis(70);
 const RTT_MIN: Duration = Duration::from_millis(10);

@@ -8,6 +8,7 @@ use units::time::Instant;
 use crate::command::{PeerSpec, PublicationSpec, Refusal, RoomSpec, SubscriptionSpec};
 use crate::engine::Engine;
 use crate::hash::Seeded;
+use crate::ingress::key_frame::Wish;
 use crate::peer::Peer;
 use crate::room::Room;
 use crate::room::publication::Publication;
@@ -169,11 +170,16 @@ impl<C: Cipher> Engine<C> {
         subscription.apply(publication);
         let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
         if let Some(layer) = wanted {
-            self.want_key_frames(now, publication_slot, 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
+            self.want_key_frames(
+                now,
+                publication_slot,
+                1_u8.checked_shl(u32::from(layer)).unwrap_or(0),
+                Wish::Lock,
+            );
         } else if more
             && self.subscriptions.get_mut(slot).is_some_and(|subscription| subscription.running().is_none())
         {
-            self.want_key_frame_for(now, slot);
+            self.want_key_frame_for(now, slot, Wish::Lock);
         }
         Ok(())
     }
@@ -294,7 +300,7 @@ impl<C: Cipher> Engine<C> {
         for ssrc in ssrcs {
             peer.streams.insert(ssrc, slot);
         }
-        self.want_key_frame_for(now, slot);
+        self.want_key_frame_for(now, slot, Wish::Lock);
         Ok(())
     }
 
@@ -306,7 +312,7 @@ impl<C: Cipher> Engine<C> {
             let subscription =
                 publication.and_then(|publication| publication.subscribers.get(index)).copied();
             if let Some(subscription) = subscription {
-                self.want_key_frame_for(now, subscription);
+                self.want_key_frame_for(now, subscription, Wish::Lock);
             }
         }
     }

@@ -8,6 +8,7 @@ use units::time::Instant;
 
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::ingress::key_frame::Wish;
 use crate::outbox::Outbox;
 use crate::quality::Totals;
 use crate::room::publication::Publication;
@@ -48,7 +49,7 @@ impl<C: Cipher> Engine<C> {
             wanted_layers |= wanted.map_or(0, |layer| 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
         }
         if wanted_layers != 0 {
-            self.want_key_frames(now, slot, wanted_layers);
+            self.want_key_frames(now, slot, wanted_layers, Wish::Lock);
         }
     }
 

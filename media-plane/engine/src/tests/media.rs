@@ -187,20 +187,30 @@ fn key_frame_requests_of_subscribers_are_passed_on_within_the_throttle() {
     world.pass(1_000);
     asked_key_frames(&mut world, &mut publisher);
     let lost = PictureLossIndication { sender: Ssrc(1), media: Ssrc(80) };
-    for _ in 0..10 {
+    for _ in 0..9 {
         world.send_rtcp(&mut subscriber, |builder| builder.picture_loss_indication(lost));
         world.pass(20);
     }
     assert_eq!(asked_key_frames(&mut world, &mut publisher), [2_000]);
-    world.pass(400);
-    assert_eq!(asked_key_frames(&mut world, &mut publisher), [2_000], "again, since they asked again");
-    world.pass(3_000);
-    assert_eq!(asked_key_frames(&mut world, &mut publisher), [], "nobody asked again");
-    world.send_rtcp(&mut subscriber, |builder| builder.picture_loss_indication(lost));
+    world.pass(50);
+    assert_eq!(asked_key_frames(&mut world, &mut publisher), [2_000], "again, as none came");
     world.send(&mut publisher, &Rtp::video(0, 2, true));
+    world.pass(50);
+    world.send_rtcp(&mut subscriber, |builder| builder.picture_loss_indication(lost));
     world.pass(3_000);
-    assert_eq!(asked_key_frames(&mut world, &mut publisher), [], "it came");
-    assert_eq!(world.counter("key_frame_requests_received"), 11);
+    assert_eq!(asked_key_frames(&mut world, &mut publisher), [], "it came, and the request crossed it");
+    for wait in [3_000, 80] {
+        world.pass(wait);
+        world.send(&mut publisher, &Rtp::video(0, 3 + u16::from(wait == 80), true));
+        world.pass(80);
+        world.send_rtcp(&mut subscriber, |builder| builder.picture_loss_indication(lost));
+        world.pass(5);
+    }
+    assert_eq!(asked_key_frames(&mut world, &mut publisher), [2_000], "the second one has to wait");
+    world.pass(400);
+    assert_eq!(asked_key_frames(&mut world, &mut publisher), [2_000], "until half a second after the first");
+    assert_eq!(world.counter("key_frame_requests_received"), 12);
+    assert_eq!(world.counter("key_frame_requests_answered"), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, one world for long: `soak hours 1 7`, or
-//! the forwarder alone beside its reference model: `soak packets 1000000`.
+//! the forwarder alone beside its reference model: `soak packets 1000000`. `soak freezes 0 100` tells how long viewers
+//! looked at a picture that stood still.
 
 use std::ops::Range;
 use std::process::ExitCode;
@@ -14,10 +15,13 @@ fn main() -> ExitCode {
     let numbers: Vec<u64> = arguments.iter().skip(1).filter_map(|text| text.parse().ok()).collect();
     let broken = match (arguments.first().map(String::as_str), numbers.as_slice()) {
         (Some("seeds"), &[from, to]) => seeds(from..to),
+        (Some("freezes"), &[from, to]) => freezes(from..to),
         (Some("hours"), &[hours, seed]) => long(Duration::from_secs(hours * 3_600), seed),
         (Some("packets"), &[count]) => packets(usize::try_from(count).unwrap_or(usize::MAX)),
         _ => {
-            eprintln!("usage: soak seeds FROM TO | soak hours COUNT SEED | soak packets COUNT");
+            eprintln!(
+                "usage: soak seeds FROM TO | soak hours COUNT SEED | soak packets COUNT | soak freezes FROM TO"
+            );
             return ExitCode::from(2);
         }
     };
@@ -74,6 +78,67 @@ fn long(duration: Duration, seed: u64) -> usize {
         })
         .count()
 }
+
+/// In each kind of world, by what the subscriber wishes for.
+fn freezes(seeds: Range<u64>) -> usize {
+    let scenarios = [
+        ("5 %", Scenario::with_loss(50)),
+        ("20 %", Scenario::with_loss(200)),
+        ("bursts", Scenario::with_bursts()),
+    ];
+    let mut broken = 0;
+    for (name, scenario) in scenarios {
+        let reports: Vec<Report> =
+            seeds.clone().map(|seed| World::new(seed, scenario.clone()).run()).collect();
+        broken += reports.iter().filter(|report| !report.violations.is_empty()).count();
+        for (number, wish) in scenario.subscribers.iter().enumerate() {
+            let fared = || reports.iter().filter_map(|report| report.fared.get(number));
+            let shown: u32 = fared().flat_map(|fared| fared.shown).sum();
+            let wished: usize = reports.iter().filter_map(|report| report.wished.get(number)).sum();
+            let mut freezes: Vec<Duration> =
+                fared().flat_map(|fared| fared.freezes.iter().copied()).collect();
+            freezes.sort();
+            let within = |limit| freezes.partition_point(|&freeze| freeze <= limit);
+            let at = |percent: usize| {
+                freezes.get((freezes.len() * percent / 100).min(freezes.len().saturating_sub(1)))
+            };
+            println!(
+                "{name}, {wish:?}: {shown} of {wished} shown; {} freezes, {} within 1 s, {} within 2 s; \
+                 median {:?}, 95 of 100 within {:?}, longest {:?}",
+                freezes.len(),
+                within(Duration::from_secs(1)),
+                within(Duration::from_secs(2)),
+                at(50),
+                at(95),
+                freezes.last()
+            );
+        }
+        let sum = |name: &str| -> u64 {
+            let of = |report: &Report| {
+                report.counters.iter().find(|(other, _)| *other == name).map_or(0, |(_, n)| n)
+            };
+            reports.iter().map(of).sum()
+        };
+        for counter in COUNTERS {
+            println!("    {counter}: {}", sum(counter));
+        }
+    }
+    broken
+}
+
+/// What repair costs.
+const COUNTERS: [&str; 10] = [
+    "copies_sent",
+    "packets_nacked",
+    "packets_given_up",
+    "packets_restored",
+    "key_frame_requests_sent",
+    "key_frame_requests_received",
+    "nacks_received",
+    "packets_resent",
+    "nacks_over_budget",
+    "nacks_exhausted",
+];
 
 fn is_broken(name: &str, report: &Report) -> bool {
     let is_broken = !report.violations.is_empty() || report.unreadable > 0;
