@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::room::join::ParticipantHandle;
 use crate::signal::counters::Counters;
 use crate::signal::frame::{self, Format, FrameError};
-use crate::signal::rate::Rate;
+use crate::signal::rate::{Excess, Rate};
 use crate::signal::sink::{Next, Outgoing};
 
 /// Serves the connection to its end. The participant hears of the end when its handle is dropped, whatever way that
@@ -50,7 +50,7 @@ enum End {
     Malformed(FrameError),
     BrokenFraming,
     TooLarge,
-    TooFast,
+    TooFast(Excess),
 }
 
 impl End {
@@ -63,7 +63,8 @@ impl End {
             Self::Malformed(FrameError::TooDeep) => (close_code::POLICY, "nested too deep"),
             Self::BrokenFraming => (close_code::PROTOCOL, "broken framing"),
             Self::TooLarge => (close_code::SIZE, "message too large"),
-            Self::TooFast => (close_code::POLICY, "too many messages"),
+            Self::TooFast(Excess::Messages) => (close_code::POLICY, "too many messages"),
+            Self::TooFast(Excess::Bytes) => (close_code::POLICY, "too many bytes"),
             Self::Lost | Self::Silent | Self::Slow => return None,
         };
         Some(CloseFrame { code, reason: reason.into() })
@@ -78,7 +79,8 @@ impl End {
             Self::Slow => &counters.slow,
             Self::Malformed(_) | Self::BrokenFraming => &counters.malformed,
             Self::TooLarge => &counters.too_large,
-            Self::TooFast => &counters.too_fast,
+            Self::TooFast(Excess::Messages) => &counters.too_fast,
+            Self::TooFast(Excess::Bytes) => &counters.too_many_bytes,
         };
         counter.increment();
     }
@@ -99,12 +101,20 @@ async fn read(
             Ok(Some(Err(error))) => return reason(error),
             Ok(Some(Ok(message))) => message,
         };
-        if !rate.admit(Instant::now()) {
-            return End::TooFast;
+        if let Err(excess) = rate.admit(Instant::now(), len(&message)) {
+            return End::TooFast(excess);
         }
         if let ControlFlow::Break(end) = take(message, participant, json, counters) {
             return end;
         }
+    }
+}
+
+fn len(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.as_str().len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
     }
 }
 
@@ -395,6 +405,20 @@ mod tests {
         assert_eq!(line.close_code().await, Some(close_code::POLICY));
         assert_eq!(line.counters.too_fast.value(), 1);
         assert!(line.counters.unknown_messages.value() >= 500);
+    }
+
+    #[tokio::test]
+    async fn large_messages_without_end_are_cut_off() {
+        let mut line = line().await;
+        let large = Frame::text(format!("{{\"x\":\"{}\"}}", "x".repeat(1024 * 1024)));
+        for _ in 0..60 {
+            if line.client.send(large.clone()).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(line.close_code().await, Some(close_code::POLICY));
+        assert_eq!((line.counters.too_many_bytes.value(), line.counters.too_fast.value()), (1, 0));
+        assert!(line.counters.unknown_messages.value() >= 7, "a few of them are fine");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ pub struct Counters {
     pub malformed: Counter,
     pub too_large: Counter,
     pub too_fast: Counter,
+    pub too_many_bytes: Counter,
     /// Messages of a kind that we do not know: newer clients' business.
     pub unknown_messages: Counter,
     /// Messages that have no form in the client's format.
@@ -36,6 +37,7 @@ impl Counters {
             ("malformed", &self.malformed),
             ("too_large", &self.too_large),
             ("too_fast", &self.too_fast),
+            ("too_many_bytes", &self.too_many_bytes),
             ("unknown_messages", &self.unknown_messages),
             ("unwritable", &self.unwritable),
             ("refused", &self.refused),

@@ -65,6 +65,16 @@ test('more messages than anybody needs close the connection, a burst does not', 
   assert.deepEqual([code, reason], [1008, 'too many messages']);
 });
 
+test('more bytes than anybody needs close the connection', async () => {
+  const offender = await joinAsOffender();
+  const metadata = 'x'.repeat(1024 * 1024);
+  for (let count = 0; count < 4; count += 1) offender.send({ case: 'updateMetadata', value: { metadata } });
+  await offender.ping();
+  for (let count = 0; count < 40; count += 1) offender.send({ case: 'updateMetadata', value: { metadata } });
+  const { code, reason } = await offender.closed();
+  assert.deepEqual([code, reason], [1008, 'too many bytes']);
+});
+
 test('broken WebSocket framing closes the connection', async () => {
   for (const [name, bytes] of [
     ['not masked', '8201ff'],
