@@ -4,6 +4,7 @@ pub mod default;
 pub mod duration;
 pub mod keys;
 pub mod known;
+pub mod network;
 pub mod outline;
 pub mod port_range;
 pub mod read;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::network::Network;
 use crate::config::port_range::PortRange;
 
 /// Everything that the control plane was told, defaults filled in.
@@ -46,6 +48,9 @@ pub struct Config {
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
     #[serde(deserialize_with = "or_default")]
     pub media_planes: Vec<String>,
+    /// Ours: who is believed about the addresses of those it forwards.
+    #[serde(deserialize_with = "or_default")]
+    pub trusted_proxies: Vec<Network>,
     /// Ours: how long a drain waits for rooms to empty.
     #[serde(deserialize_with = "duration::deserialize")]
     pub drain_timeout: Duration,

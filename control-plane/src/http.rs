@@ -1,5 +1,6 @@
 //! The HTTP surface: routes, CORS, limits.
 
+pub mod client_address;
 pub mod cors;
 pub mod gate;
 pub mod lingering;
@@ -7,10 +8,10 @@ pub mod patient;
 pub mod serve;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -28,7 +29,7 @@ use crate::auth::bearer;
 use crate::auth::token::Keys;
 use crate::config::Config;
 use crate::debug;
-use crate::http::gate::Pass;
+use crate::http::gate::{Pass, Refusal};
 use crate::page;
 use crate::room::registry::Registry;
 use crate::signal::counters::Counters;
@@ -50,6 +51,8 @@ pub struct Site {
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub address: SocketAddr,
+    /// The same, or somebody behind that proxy.
+    pub client: IpAddr,
     pub pass: Arc<Pass>,
 }
 
@@ -92,14 +95,20 @@ async fn admit_and_route(site: Site, routes: Router, mut request: Request, path:
     {
         *request.uri_mut() = uri;
     }
+    let peer = recognise(&site, &mut request);
     let query = request.uri().query().unwrap_or_default();
-    match bearer::claims(SystemTime::now(), &site.keys, request.headers(), query) {
-        Ok(Some(claims)) => {
-            if let Some(peer) = request.extensions().get::<Peer>() {
-                peer.pass.authenticated();
-            }
-            request.extensions_mut().insert(claims);
+    let claims = bearer::claims(SystemTime::now(), &site.keys, request.headers(), query);
+    let has_token = matches!(claims, Ok(Some(_)));
+    let _place = match peer.map(|peer| place(&site, &peer, has_token)).transpose() {
+        Ok(place) => place,
+        Err(refusal) => {
+            site.counters.connections_refused.increment();
+            tracing::debug!(?refusal, path, "request refused");
+            return StatusCode::TOO_MANY_REQUESTS.into_response();
         }
+    };
+    match claims {
+        Ok(Some(claims)) => _ = request.extensions_mut().insert(claims),
         Ok(None) => {}
         Err(error) => {
             tracing::debug!(?error, path, "request refused");
@@ -109,6 +118,26 @@ async fn admit_and_route(site: Site, routes: Router, mut request: Request, path:
     match routes.oneshot(request).await {
         Ok(response) => response,
     }
+}
+
+/// A request's place among those of strangers: none with a valid token, and its connection's unless that is a proxy's.
+fn place(site: &Site, peer: &Peer, has_token: bool) -> Result<Option<Pass>, Refusal> {
+    if has_token {
+        peer.pass.authenticated();
+        return Ok(None);
+    }
+    if site.config.trusted_proxies.is_empty() || peer.client == peer.address.ip() {
+        return Ok(None);
+    }
+    peer.pass.behind(Instant::now(), peer.client).map(Some)
+}
+
+/// Finds out who is behind the connection's address.
+fn recognise(site: &Site, request: &mut Request) -> Option<Peer> {
+    let mut peer = request.extensions().get::<Peer>()?.clone();
+    peer.client = client_address::address(request.headers(), peer.address.ip(), &site.config.trusted_proxies);
+    request.extensions_mut().insert(peer.clone());
+    Some(peer)
 }
 
 /// LiveKit's health check; in development mode, a browser that asks for a page gets one.
@@ -193,7 +222,8 @@ mod tests {
         let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let routes = routes(site.clone());
-        tokio::spawn(serve::serve(listener, site, routes, Gate::default(), CancellationToken::new()));
+        let gate = Gate::new(&site.config.trusted_proxies);
+        tokio::spawn(serve::serve(listener, site, routes, gate, CancellationToken::new()));
         address
     }
 
@@ -395,6 +425,31 @@ mod tests {
             assert_eq!(answer.status, status, "{name}: {answer:?}");
             assert!(answer.body.starts_with(body), "{name}: {answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn clients_behind_a_trusted_proxy_have_their_own_limits() {
+        let trusting = Config { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..Config::default() };
+        let address = start(trusting).await;
+        let good = token("alice", joining());
+        let mut answered = 0;
+        loop {
+            match get(address, "/nothing", "x-forwarded-for: 203.0.113.1\r\n").await.status {
+                429 => break,
+                status => assert_eq!(status, 404),
+            }
+            answered += 1;
+            assert!(answered < 2_000, "fifty a second are enough");
+        }
+        assert!(answered >= 50, "{answered}");
+        for (name, path, from, status) in [
+            ("another client", "/".to_owned(), "203.0.113.2", 200),
+            ("with a token", format!("/rtc/validate?access_token={good}"), "203.0.113.1", 200),
+        ] {
+            let answer = get(address, &path, &format!("x-forwarded-for: {from}\r\n")).await;
+            assert_eq!(answer.status, status, "{name}");
+        }
+        assert_eq!(get(address, "/", "").await.status, 200, "the proxy itself");
     }
 
     #[tokio::test]

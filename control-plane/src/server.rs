@@ -84,7 +84,7 @@ fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlan
 }
 
 fn listen(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) {
-    let gate = Gate::default();
+    let gate = Gate::new(&site.config.trusted_proxies);
     let routes: Router = routes(site.clone());
     let addresses: Vec<String> = listeners
         .iter()

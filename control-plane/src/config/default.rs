@@ -22,6 +22,7 @@ impl Default for Config {
             audio: Audio::default(),
             limit: Limit::default(),
             media_planes: Vec::new(),
+            trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30 * 60),
             runtime_dir: None,
             media: Media::default(),

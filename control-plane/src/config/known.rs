@@ -202,6 +202,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
 
     // Ours.
     ("media_planes", Applied),
+    ("trusted_proxies", Applied),
     ("drain_timeout", Applied),
     ("runtime_dir", Applied),
     ("media.token", Applied),

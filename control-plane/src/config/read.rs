@@ -126,6 +126,7 @@ room:
 audio: { active_level: 30, min_percentile: 50, update_interval: 500, smooth_intervals: 4 }
 limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2 }
 media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
+trusted_proxies: [10.0.0.0/8, '::1']
 drain_timeout: 1m30s
 runtime_dir: /run/millrace
 media: { workers: 3, io: epoll, dtls: webrtc }
@@ -154,6 +155,7 @@ media: { workers: 3, io: epoll, dtls: webrtc }
         assert_eq!((config.audio.active_level, config.audio.update_interval), (30, 500));
         assert_eq!((config.limit.num_tracks, config.limit.max_metadata_size), (5, 1));
         assert_eq!(config.media_planes.len(), 2);
+        assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
         assert_eq!(config.drain_timeout, Duration::from_secs(90));
         assert_eq!(config.media.workers, Some(3));
         assert_eq!(
@@ -200,6 +202,7 @@ media: { workers: 3, io: epoll, dtls: webrtc }
             ("no range", "rtc:\n  udp_port: 9-1\n", "neither a port nor a range"),
             ("no duration", "drain_timeout: soon\n", "not a duration"),
             ("no address", "rtc:\n  node_ip: here\n", "not an IP address"),
+            ("no network", "trusted_proxies: [proxy]\n", "neither an IP address nor a network"),
             ("a list", "- port\n", "not a mapping"),
             ("a text", "port\n", "not a mapping"),
             ("no YAML", "port: [1\n", "line"),

@@ -1,6 +1,7 @@
 //! How many connections without a valid token there may be, and from where: a bound on what strangers can make us hold.
 //!
-//! Loopback and private addresses are exempt: a proxy or a container's bridge there speaks for everybody.
+//! Loopback and private addresses are exempt: a proxy or a container's bridge there speaks for everybody. So are trusted
+//! proxies; the clients behind them are counted by request.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,9 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::network::Network;
+use crate::http::client_address::is_trusted;
+
 /// Counts connections; cloned into every accept loop.
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
+    trusted: Arc<[Network]>,
     book: Arc<Mutex<Book>>,
 }
 
@@ -45,8 +50,12 @@ struct Address {
 }
 
 impl Gate {
+    pub fn new(trusted: &[Network]) -> Self {
+        Self { trusted: trusted.into(), book: Arc::default() }
+    }
+
     pub fn admit(&self, now: Instant, address: IpAddr) -> Result<Pass, Refusal> {
-        let stranger = !speaks_for_others(address);
+        let stranger = !speaks_for_others(address) && !is_trusted(address, &self.trusted);
         let mut book = self.book();
         if stranger {
             book.admit_stranger(now, address)?;
@@ -65,6 +74,11 @@ impl Gate {
 }
 
 impl Pass {
+    /// A place for a client that calls through a trusted proxy, while its request has no valid token.
+    pub fn behind(&self, now: Instant, client: IpAddr) -> Result<Self, Refusal> {
+        self.gate.admit(now, client)
+    }
+
     /// The connection showed a valid token: it no longer counts against its address.
     pub fn authenticated(&self) {
         if self.stranger.swap(false, Ordering::Relaxed) {
@@ -183,6 +197,20 @@ mod tests {
             assert!(passes.iter().all(Result::is_ok), "{address}");
             assert_eq!(gate.connections(), 200);
         }
+    }
+
+    #[test]
+    fn clients_of_a_trusted_proxy_are_counted_one_by_one() {
+        let gate = Gate::new(&["192.0.2.0/24".parse().unwrap()]);
+        let start = Instant::now();
+        let proxies: Vec<_> = (0..200).map(|_| gate.admit(start, public(1)).unwrap()).collect();
+        let client = IpAddr::from([203, 0, 113, 1]);
+        let admitted: Vec<_> = (0..100).map_while(|_| proxies[0].behind(start, client).ok()).collect();
+        assert_eq!(admitted.len(), 50);
+        assert_eq!(proxies[0].behind(start, client).err(), Some(Refusal::TooFastFromAddress));
+        assert!(proxies[1].behind(start, IpAddr::from([203, 0, 113, 2])).is_ok());
+        drop(admitted);
+        assert!(proxies[2].behind(start + SECOND, client).is_ok());
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn admit(
         Ok(pass) => {
             // Signalling is small messages that wait for each other.
             let _ = stream.set_nodelay(true);
-            let peer = Peer { address, pass: Arc::new(pass) };
+            let peer = Peer { address, client: address.ip(), pass: Arc::new(pass) };
             tasks.spawn(connection(stream, peer, site.clone(), routes.clone(), stop.clone()));
         }
         Err(refusal) => {

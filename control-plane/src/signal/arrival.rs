@@ -35,7 +35,7 @@ pub fn arrival(
     query: &Query,
     claims: Option<Claims>,
     headers: &HeaderMap,
-    socket: IpAddr,
+    remote_address: IpAddr,
 ) -> Result<Arrival, Rejection> {
     let join_request = query.text("join_request");
     // Before the token is looked at: deployments probe `/rtc/v1/validate` without one and expect this text.
@@ -46,7 +46,6 @@ pub fn arrival(
     if !claims.video.room_join {
         return Err(Rejection::PERMISSIONS_DENIED);
     }
-    let remote_address = client::address(headers, socket);
     let mut arrival = if join_request.is_empty() {
         from_query(query, strictness, claims, remote_address)?
     } else {

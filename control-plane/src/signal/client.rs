@@ -1,4 +1,4 @@
-//! Who is calling: the client info of the query, what the `User-Agent` adds to it, and the address.
+//! Who is calling: the client info of the query and what the `User-Agent` adds to it.
 
 use std::net::IpAddr;
 
@@ -46,15 +46,6 @@ pub fn augment(client: &mut ClientInfo, headers: &HeaderMap, address: IpAddr) {
         name.clone_into(&mut client.os);
         client.os_version = version;
     }
-}
-
-/// The address that the outermost proxy saw, else the socket's. It is shown and logged; nothing is decided by it.
-pub fn address(headers: &HeaderMap, socket: IpAddr) -> IpAddr {
-    let told = FORWARDING_HEADERS.iter().find_map(|name| {
-        let value = headers.get(*name)?.to_str().ok()?;
-        value.split(',').next()?.trim().parse().ok()
-    });
-    told.unwrap_or(socket)
 }
 
 fn sdk(name: &str) -> Sdk {
@@ -124,8 +115,6 @@ fn version_after<'a>(agent: &'a str, token: &str) -> Option<&'a str> {
     rest.get(..len)
 }
 
-const FORWARDING_HEADERS: [&str; 3] = ["cf-connecting-ip", "x-forwarded-for", "x-real-ip"];
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -172,30 +161,6 @@ mod tests {
             let found = [client.browser, client.browser_version, client.os, client.os_version];
             assert_eq!(found, expected, "{name}");
             assert_eq!(client.address, "127.0.0.1", "{name}");
-        }
-    }
-
-    #[test]
-    fn the_outermost_proxy_names_the_address() {
-        let socket = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        for (name, headers, expected) in [
-            ("no proxy", &[][..], "127.0.0.1"),
-            ("forwarded", &[("x-forwarded-for", "192.0.2.1, 10.0.0.1")], "192.0.2.1"),
-            ("real", &[("x-real-ip", "2001:db8::1")], "2001:db8::1"),
-            (
-                "all",
-                &[
-                    ("x-real-ip", "192.0.2.3"),
-                    ("x-forwarded-for", "192.0.2.2"),
-                    ("cf-connecting-ip", "192.0.2.1"),
-                ],
-                "192.0.2.1",
-            ),
-            ("nonsense", &[("x-forwarded-for", "localhost")], "127.0.0.1"),
-        ] {
-            let headers =
-                headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
-            assert_eq!(address(&HeaderMap::from_iter(headers), socket).to_string(), expected, "{name}");
         }
     }
 }

@@ -66,8 +66,8 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
 impl Asked {
     fn arrival(self, path: Path, strictness: Strictness) -> Result<Arrival, Rejection> {
-        let socket = self.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
-        arrival(path, strictness, &self.query, self.claims, &self.headers, socket)
+        let remote_address = self.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.client);
+        arrival(path, strictness, &self.query, self.claims, &self.headers, remote_address)
     }
 
     fn wants_websocket(&self) -> bool {
