@@ -44,6 +44,8 @@ pub struct Config {
     #[serde(deserialize_with = "or_default")]
     pub audio: Audio,
     #[serde(deserialize_with = "or_default")]
+    pub video: Video,
+    #[serde(deserialize_with = "or_default")]
     pub limit: Limit,
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
     #[serde(deserialize_with = "or_default")]
@@ -115,6 +117,14 @@ pub struct Audio {
     /// Milliseconds between updates of the speakers.
     pub update_interval: u32,
     pub smooth_intervals: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Video {
+    /// How long a publisher still sends a quality that nobody wants any more.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub dynacast_pause_delay: Duration,
 }
 
 /// 0 means unlimited.

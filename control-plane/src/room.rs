@@ -8,6 +8,8 @@ pub mod client_configuration;
 pub mod clock;
 pub mod connecting;
 pub mod data;
+pub mod demand;
+pub mod dynacast;
 pub mod effect;
 pub mod inbox;
 pub mod info;

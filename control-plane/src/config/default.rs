@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, Room, Rtc};
+use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, Room, Rtc, Video};
 
 impl Default for Config {
     fn default() -> Self {
@@ -20,6 +20,7 @@ impl Default for Config {
             rtc: Rtc::default(),
             room: Room::default(),
             audio: Audio::default(),
+            video: Video::default(),
             limit: Limit::default(),
             media_planes: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -67,6 +68,12 @@ impl CodecSpec {
 impl Default for Audio {
     fn default() -> Self {
         Self { active_level: 35, min_percentile: 40, update_interval: 400, smooth_intervals: 2 }
+    }
+}
+
+impl Default for Video {
+    fn default() -> Self {
+        Self { dynacast_pause_delay: Duration::from_secs(5) }
     }
 }
 

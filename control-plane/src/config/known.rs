@@ -150,7 +150,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("audio.active_red_encoding", NotYet),
     ("audio.enable_loss_proxying", NotYet),
 
-    ("video.dynacast_pause_delay", NotYet),
+    ("video.dynacast_pause_delay", Applied),
     ("video.codec_regression_threshold", NotYet),
     ("video.stream_tracker_manager.**", NotYet),
     ("video.stream_tracker.**", NotYet),

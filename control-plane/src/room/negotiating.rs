@@ -100,6 +100,7 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
     let Some(participant) = turn.participant_mut(who) else { return };
     let mut written = Vec::new();
     let mut deleted = Vec::new();
+    let mut changed = Vec::new();
     for subscription in participant.subscriptions.values_mut() {
         let was_negotiated = subscription.is_negotiated();
         let section = sent.iter().find(|section| section.subscription == subscription.id);
@@ -116,12 +117,16 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
             continue;
         }
         subscription.stage = stage;
+        changed.push(subscription.track.clone());
         if section.is_some() {
             written.push(subscription.id);
         } else if was_negotiated {
             subscription.started = false;
             deleted.push(subscription.id);
         }
+    }
+    for track in &changed {
+        turn.touch_demand(track);
     }
     for id in written {
         turn.touch_subscription(id);

@@ -12,7 +12,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::track::{Cid, Publication, Record, Track};
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
-use crate::room::{answering, leaving, subscribing, track_info, updating};
+use crate::room::{answering, dynacast, leaving, subscribing, track_info, updating};
 
 /// The client will send a track; it learns the track's sid at once.
 pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrackRequest) {
@@ -110,7 +110,7 @@ fn announce(
         live: false,
     };
     turn.participant_mut(who)?.tracks.push(sid.clone());
-    turn.room.tracks.insert(sid.clone(), Track { record, publications: Vec::new(), subscribed_told: false });
+    turn.room.tracks.insert(sid.clone(), Track::new(record));
     turn.touch_track(&sid);
     turn.touch_participant(who);
     Some(info)
@@ -236,6 +236,7 @@ fn go_live(turn: &mut Turn<'_>, sid: &TrackSid) {
     track.record.live = true;
     let publisher = track.record.publisher.clone();
     stamp(turn, sid);
+    dynacast::begin(turn, sid);
     turn.touch_track(sid);
     if let Some(participant) = turn.participant_mut(&publisher) {
         participant.profile.publishes = true;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::negotiate::codec::PublishedCodec;
 use crate::room::clock::Time;
+use crate::room::dynacast;
 use crate::room::joining::JOIN_TIMEOUT;
 use crate::room::keeping::{Kept, PeerState, PublicationState, RouteState, SubscriptionState, VERSION};
 use crate::room::names::{ParticipantSid, TrackSid};
@@ -48,6 +49,7 @@ pub fn restore(resources: &[proto::Resource], now: Time) -> Result<Room, Restore
             room.participants.values().filter_map(|participant| participant.subscriptions.get(&sid));
         track.subscribed_told = subscriptions.into_iter().any(|subscription| subscription.started);
     }
+    dynacast::restore(&mut room, now);
     if !room.participants.is_empty() {
         room.timers.close = None;
         room.timers.quality = Some(now.after(quality::INTERVAL));
@@ -98,7 +100,7 @@ fn tracks(resources: &[proto::Resource]) -> Result<IndexMap<TrackSid, Track>, Re
             payload_type: state.payload_type,
         };
         places.push((sid.clone(), state.position, publication));
-        tracks.insert(sid, Track { record, publications: Vec::new(), subscribed_told: false });
+        tracks.insert(sid, Track::new(record));
     }
     places.sort_by_key(|(_, position, _)| *position);
     for (sid, _, publication) in places {
@@ -125,7 +127,7 @@ fn add_participants(
         for record in state.announced {
             let record = record.into_owned();
             let track = TrackSid(record.info.sid.clone());
-            let track_state = Track { record, publications: Vec::new(), subscribed_told: false };
+            let track_state = Track::new(record);
             room.tracks.entry(track).or_insert(track_state);
         }
         let waiting = profile.stage != Stage::Active;

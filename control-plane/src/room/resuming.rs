@@ -12,7 +12,9 @@ use crate::room::join::Arrival;
 use crate::room::names::ParticipantSid;
 use crate::room::participant::Sabotage;
 use crate::room::turn::Turn;
-use crate::room::{admission, leaving, negotiating, offering, publishing, syncing, updating, welcome};
+use crate::room::{
+    admission, dynacast, leaving, negotiating, offering, publishing, syncing, updating, welcome,
+};
 
 /// Swaps the connection and tells what the client missed; a client that we do not know has to join anew.
 pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, last_message_sequence: u32) {
@@ -38,6 +40,7 @@ pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
         negotiating::offer(turn, who, offer);
     }
     restart_subscriber(turn, who);
+    dynacast::repeat(turn, who);
     if let Some(state) = &arrival.sync_state {
         syncing::sync(turn, who, state);
     }

@@ -137,7 +137,8 @@ impl Room {
             let negotiations = participant.peers().filter_map(|peer| peer.negotiation.deadline());
             [join, refresh, cleanup].into_iter().flatten().chain(negotiations)
         });
-        [batch, counts, quality, close].into_iter().flatten().chain(participants).min()
+        let tracks = self.tracks.values().filter_map(|track| track.demand.as_ref()?.deadline());
+        [batch, counts, quality, close].into_iter().flatten().chain(participants).chain(tracks).min()
     }
 
     /// Finds anew whose the resources are.

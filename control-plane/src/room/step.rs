@@ -13,7 +13,8 @@
 //! | `mute` | later, with the server API: what a server mutes, it tells the publisher so |
 //! | `speakers_changed` | `speaking` |
 //! | `connection_quality` | `quality` |
-//! | `stream_state_update`, `subscribed_quality_update`, `subscribed_audio_codec_update` | later, with the forwarding core: stream allocation and dynacast |
+//! | `subscribed_quality_update` | `dynacast` |
+//! | `stream_state_update`, `subscribed_audio_codec_update` | later, with the forwarding core: stream allocation |
 //! | `refresh_token` | `refreshing` |
 //! | `pong`, `pong_resp` | `join::ParticipantHandle` |
 //! | `reconnect` | `resuming`, worded in `welcome` |

@@ -144,6 +144,7 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     }
     let (ssrc, rtx_ssrc) = sources(turn.mint, participant, kind);
     let id = turn.mint.resource_id();
+    let adaptive = participant.profile.settings.adaptive_stream;
     let subscription = Subscription {
         id,
         track: sid.clone(),
@@ -151,13 +152,14 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
         kind,
         ssrc,
         rtx_ssrc,
-        settings: Settings::default(),
+        settings: if adaptive { Settings::SMALLEST } else { Settings::default() },
         stage: Stage::Wanted,
         started: false,
     };
     participant.subscriptions.insert(sid.clone(), subscription);
     participant.denied.retain(|denied| denied != sid);
     turn.room.directory.subscriptions.insert(id, (who.clone(), sid.clone()));
+    turn.touch_demand(sid);
     tell_permission(turn, who, &publisher, sid, true);
     offering::request(turn, who, Cause::Addition);
 }

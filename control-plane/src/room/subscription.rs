@@ -5,6 +5,7 @@ use proto::media::v1 as proto;
 use serde::{Deserialize, Serialize};
 
 use crate::negotiate::codec::Kind;
+use crate::room::demand::Quality;
 use crate::room::names::TrackSid;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,15 @@ pub enum Wish {
 }
 
 impl Settings {
+    /// Until a client that adapts to its display says what it shows, as LiveKit does it: not nothing, for without a
+    /// picture the client may never find out.
+    pub const SMALLEST: Self = Self {
+        disabled: false,
+        wish: Wish::Quality(VideoQuality::Low as i32),
+        frames_per_second: 0,
+        priority: 0,
+    };
+
     #[must_use]
     pub fn of(update: &UpdateTrackSettings) -> Self {
         let wish = match (update.width, update.height) {
@@ -69,6 +79,22 @@ impl Settings {
             (width, height) => Wish::Size { width, height },
         };
         Self { disabled: update.disabled, wish, frames_per_second: update.fps, priority: update.priority }
+    }
+
+    /// The quality that is of use, by what the publisher declared of its layers; absent: nothing is wanted.
+    #[must_use]
+    pub fn quality(&self, layers: &[VideoLayer]) -> Option<Quality> {
+        if self.disabled {
+            return None;
+        }
+        match self.wish {
+            Wish::Best => Some(Quality::High),
+            Wish::Quality(quality) => Some(named(quality)),
+            Wish::Size { width, height } => {
+                let layer = smallest_of_size(layers, width, height);
+                Some(layer.map_or(Quality::High, |layer| named(layer.quality)))
+            }
+        }
     }
 
     /// The highest spatial layer that is of use, by what the publisher declared of its layers.
@@ -140,6 +166,24 @@ fn layer_of_quality(layers: &[VideoLayer], quality: i32) -> u32 {
         None if !sorted.is_empty() => 0,
         None => u32::try_from(quality).unwrap_or(0).min(LAYER_MAX),
     }
+}
+
+/// Clients that declare a single layer call it high.
+fn named(quality: i32) -> Quality {
+    match VideoQuality::try_from(quality) {
+        Ok(VideoQuality::Low) => Quality::Low,
+        Ok(VideoQuality::Medium) => Quality::Medium,
+        _ => Quality::High,
+    }
+}
+
+fn smallest_of_size(layers: &[VideoLayer], width: u32, height: u32) -> Option<&VideoLayer> {
+    let wanted = sides(width, height);
+    let large_enough = |layer: &&VideoLayer| {
+        let size = sides(layer.width, layer.height);
+        size.0 >= wanted.0 && size.1 >= wanted.1
+    };
+    layers.iter().filter(large_enough).min_by_key(|layer| sides(layer.width, layer.height))
 }
 
 /// The lowest layer that is at least as large as asked for, whichever way either is turned.

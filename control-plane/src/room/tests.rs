@@ -3,6 +3,7 @@
 
 mod actor;
 mod client;
+mod dynacast;
 mod joining;
 mod properties;
 mod publishing;
@@ -454,6 +455,7 @@ fn message_name(message: &Response) -> &'static str {
         Response::SubscriptionResponse(_) => "subscription_response",
         Response::RequestResponse(_) => "request_response",
         Response::TrackSubscribed(_) => "track_subscribed",
+        Response::SubscribedQualityUpdate(_) => "subscribed_quality_update",
         Response::MediaSectionsRequirement(_) => "media_sections_requirement",
         _ => "(another)",
     }

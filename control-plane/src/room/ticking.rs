@@ -3,7 +3,10 @@
 use livekit_protocol::{DisconnectReason, leave_request};
 
 use crate::room::clock::Time;
-use crate::room::names::ParticipantSid;
+use crate::room::demand::Demand;
+use crate::room::names::{ParticipantSid, TrackSid};
+use crate::room::state::Room;
+use crate::room::track::Track;
 use crate::room::turn::Turn;
 use crate::room::{leaving, offering, quality, refreshing, updating};
 
@@ -21,6 +24,9 @@ pub fn tick(turn: &mut Turn<'_>) {
     }
     if due(turn.room.timers.quality, now) {
         quality::tell(turn);
+    }
+    for track in tracks_due(turn.room, now) {
+        turn.touch_demand(&track);
     }
     if due(turn.room.timers.close, now) && turn.room.participants.is_empty() {
         leaving::end(turn);
@@ -58,6 +64,13 @@ fn participant(turn: &mut Turn<'_>, who: &ParticipantSid) {
     if due(negotiation.due, now) {
         offering::negotiate(turn, who);
     }
+}
+
+/// Tracks of which something is to be told, or not to be waited for any more.
+fn tracks_due(room: &Room, now: Time) -> Vec<TrackSid> {
+    let tracks = room.tracks.values();
+    let due = tracks.filter(|track| due(track.demand.as_ref().and_then(Demand::deadline), now));
+    due.map(Track::sid).collect()
 }
 
 fn due(deadline: Option<Time>, now: Time) -> bool {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::negotiate::codec::{Codec, Kind, PublishedCodec};
 use crate::negotiate::track::{AnnouncedCid, AnnouncedTrack};
 use crate::room::clock::Time;
+use crate::room::demand::Demand;
 use crate::room::names::{ParticipantSid, TrackSid};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Track {
     pub publications: Vec<Publication>,
     /// The publisher was told that somebody receives it.
     pub subscribed_told: bool,
+    /// Of a live video track: what its publisher is told to send.
+    pub demand: Option<Demand>,
 }
 
 /// What is known of a track apart from its media sections.
@@ -53,6 +56,12 @@ pub struct Publication {
 }
 
 impl Track {
+    /// Announced, and nothing more yet.
+    #[must_use]
+    pub const fn new(record: Record) -> Self {
+        Self { record, publications: Vec::new(), subscribed_told: false, demand: None }
+    }
+
     #[must_use]
     pub fn sid(&self) -> TrackSid {
         TrackSid(self.record.info.sid.clone())

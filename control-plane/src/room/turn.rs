@@ -12,13 +12,13 @@ use proto::resource_key::Key;
 
 use crate::room::clock::Time;
 use crate::room::effect::{ConnectionId, Effects, Refused, Say};
-use crate::room::keeping;
 use crate::room::mint::Mint;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::Participant;
 use crate::room::state::Room;
 use crate::room::subscription::Subscription;
 use crate::room::surroundings::Surroundings;
+use crate::room::{dynacast, keeping};
 
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -41,6 +41,8 @@ struct Touched {
     peers: BTreeSet<u64>,
     publications: BTreeSet<u64>,
     subscriptions: BTreeSet<u64>,
+    /// Tracks of which somebody may want more or less than before.
+    demands: BTreeSet<TrackSid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,13 +115,23 @@ impl<'a> Turn<'a> {
             self.touched.participants.insert(track.record.publisher.clone());
         }
         self.touched.publications.extend(track.publications.iter().map(|publication| publication.id));
+        self.touch_demand(sid);
     }
 
     pub fn touch_subscription(&mut self, id: u64) {
         self.touched.subscriptions.insert(id);
+        if let Some((_, track)) = self.room.directory.subscriptions.get(&id) {
+            self.touched.demands.insert(track.clone());
+        }
+    }
+
+    /// Another participant wants the track, or one does no longer.
+    pub fn touch_demand(&mut self, sid: &TrackSid) {
+        self.touched.demands.insert(sid.clone());
     }
 
     pub fn delete_subscription(&mut self, subscription: &Subscription) {
+        self.touch_demand(&subscription.track);
         self.room.directory.subscriptions.remove(&subscription.id);
         if subscription.is_negotiated() {
             self.delete(Floor::Subscription, subscription.id);
@@ -167,6 +179,9 @@ impl<'a> Turn<'a> {
     /// Turns what was touched into writes.
     #[must_use]
     pub fn finish(mut self) -> Effects {
+        for sid in std::mem::take(&mut self.touched.demands) {
+            dynacast::settle(&mut self, &sid);
+        }
         let mut writes: Vec<Command> = Vec::new();
         for (floor, ids) in &self.deleted {
             writes.extend(

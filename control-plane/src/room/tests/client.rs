@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
-use livekit_protocol::{AddTrackRequest, SessionDescription, TrackSource, TrackType};
+use livekit_protocol::{
+    AddTrackRequest, SessionDescription, TrackSource, TrackType, VideoLayer, VideoQuality,
+};
 use sdp::attribute::{Direction, Fingerprint, SetupRole};
 use sdp::session::Session;
 
@@ -23,6 +25,8 @@ pub(crate) struct Client {
     offers: u32,
     /// ICE generation.
     pub(crate) generation: u32,
+    /// It sends its video in three sizes.
+    pub(crate) simulcast: bool,
     /// It does not answer offers for now.
     pub(crate) mute: bool,
     missed: Option<Response>,
@@ -45,6 +49,7 @@ impl Client {
             sections: vec![Section::Data],
             offers: u32::from(arrival.publisher_offer.is_some()),
             generation: 0,
+            simulcast: false,
             mute: false,
             missed: None,
             inbox: VecDeque::new(),
@@ -107,6 +112,7 @@ impl Client {
             cid: cid.into(),
             r#type: kind.into(),
             source: source.into(),
+            layers: if self.simulcast { layers() } else { Vec::new() },
             ..Default::default()
         };
         world.say(self, Request::AddTrack(request));
@@ -193,7 +199,9 @@ impl Client {
             Section::Media { kind, direction, cid } => {
                 sdp.push_str(if *kind == "video" { VIDEO } else { AUDIO });
                 write!(sdp, "a=rtcp-mux\r\na={direction}\r\n").unwrap();
-                if *direction == "sendonly" {
+                if *direction == "sendonly" && *kind == "video" && self.simulcast {
+                    write!(sdp, "a=msid:- {cid}\r\n{SIMULCAST}").unwrap();
+                } else if *direction == "sendonly" {
                     let ssrc = 1_000 + mid;
                     write!(sdp, "a=msid:- {cid}\r\na=ssrc:{ssrc} cname:c\r\n").unwrap();
                 }
@@ -229,8 +237,24 @@ impl Client {
     }
 }
 
+/// What a camera of 1280x720 is sent in.
+fn layers() -> Vec<VideoLayer> {
+    let sizes =
+        [(VideoQuality::Low, 320, 180), (VideoQuality::Medium, 640, 360), (VideoQuality::High, 1280, 720)];
+    let layer = |(quality, width, height): (VideoQuality, u32, u32)| VideoLayer {
+        quality: quality.into(),
+        width,
+        height,
+        ..Default::default()
+    };
+    sizes.map(layer).into()
+}
+
 const FINGERPRINT: &str =
     "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB";
 const AUDIO: &str = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n";
+const SIMULCAST: &str = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+     a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+     a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n";
 const VIDEO: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
                      a=rtcp-fb:96 transport-cc\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n";

@@ -22,14 +22,14 @@ use crate::room::tests::{Heard, Name, World, arrival, single};
 const NEGOTIATED: Duration = Duration::from_millis(400);
 
 /// Alice publishes, Bob receives.
-struct Call {
-    world: World,
-    alice: Client,
-    bob: Client,
-    track: TrackSid,
+pub(super) struct Call {
+    pub(super) world: World,
+    pub(super) alice: Client,
+    pub(super) bob: Client,
+    pub(super) track: TrackSid,
 }
 
-fn call(publisher: Arrival, subscriber: Arrival, kind: TrackType) -> Call {
+pub(super) fn call(publisher: Arrival, subscriber: Arrival, kind: TrackType) -> Call {
     let mut world = World::new();
     let mut alice = world.connect(publisher);
     let bob = world.connect(subscriber);
@@ -41,7 +41,7 @@ fn call(publisher: Arrival, subscriber: Arrival, kind: TrackType) -> Call {
 }
 
 impl Call {
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..4 {
             self.world.advance(NEGOTIATED);
             self.alice.settle(&mut self.world);
@@ -87,7 +87,7 @@ fn track_is_published_and_subscribed_with_two_connections() {
 
     world.packets_arrive();
     let heard = world.hear(&alice);
-    assert_eq!(names(&heard), ["update"], "of itself");
+    assert_eq!(names(&heard), ["update", "subscribed_quality_update"], "of itself, and what is wanted");
     let info = only!(heard, Response::Update).participants[0].clone();
     assert!(info.is_publisher);
     let told = &info.tracks[0];
