@@ -1,0 +1,93 @@
+// A publisher sends what somebody watches, and takes it up again at once when somebody wants more.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startBrowser } from '../harness/browser.mjs';
+import { sleep, startServer, until } from '../harness/server.mjs';
+
+const CAMERA = { resolution: { width: 1280, height: 720, frameRate: 20 } };
+const LOW = 0;
+const HIGH = 2;
+
+const statistics = (page) => page.evaluate(() => window.call.statistics());
+
+// Bytes of each layer that left the publisher.
+const sent = async (page) => {
+  const { outbound } = await statistics(page);
+  return Object.fromEntries(outbound.map(({ rid, bytesSent }) => [rid, bytesSent]));
+};
+
+// The layers that grow within a while.
+const growing = async (page) => {
+  const before = await sent(page);
+  await sleep(1_000);
+  const now = await sent(page);
+  return Object.keys(now).filter((rid) => now[rid] > before[rid]).sort().join('');
+};
+
+const frames = async (page) => (await statistics(page)).inboundVideo.reduce((sum, stream) => sum + stream.frames, 0);
+
+const want = (page, quality) =>
+  page.evaluate((quality) => {
+    const [alice] = (window.room.remoteParticipants ?? window.room.participants).values();
+    const [video] = (alice.videoTrackPublications ?? alice.videoTracks).values();
+    video.setVideoQuality(quality);
+  }, quality);
+
+for (const client of ['current', 'two-connections']) {
+  describe(`${client} client`, () => {
+    let server;
+    let browser;
+
+    before(async () => {
+      server = await startServer();
+      browser = await startBrowser();
+    });
+    after(async () => {
+      await browser?.stop();
+      server?.tellIfFailed();
+      await server?.stop();
+    });
+
+    const joined = async (identity, options = {}) => {
+      const page = await browser.page(client);
+      const token = await server.token('dynacast', identity);
+      await page.evaluate(([url, token, options]) => window.call.join(url, token, options), [server.url, token, options]);
+      return page;
+    };
+
+    test('layers that nobody watches stop, and come back for who wants them', async () => {
+      const alice = await joined('alice', { room: { dynacast: true } });
+      const bob = await joined('bob');
+      const carol = await joined('carol');
+      await alice.evaluate((camera) => window.room.localParticipant.setCameraEnabled(true, camera), CAMERA);
+      await until('three layers are sent', 60_000, async () => (await growing(alice)) === 'fhq');
+      for (const page of [bob, carol]) await until('frames', 20_000, async () => (await frames(page)) > 10);
+
+      await want(bob, LOW);
+      await want(carol, LOW);
+      await until('only the lowest layer is sent', 30_000, async () => (await growing(alice)) === 'q');
+      for (const page of [bob, carol]) {
+        const start = await frames(page);
+        await until('the low picture goes on', 10_000, async () => (await frames(page)) > start + 10);
+      }
+
+      // Carol's picture goes on all the while, and is still the small one.
+      const start = { carol: await frames(carol), at: Date.now() };
+      await want(bob, HIGH);
+      await until('the best layer is sent again', 30_000, async () => (await growing(alice)).includes('f'));
+      await until('Bob sees it', 30_000, async () =>
+        (await bob.evaluate(() => window.call.picture('alice')))?.width === 1280);
+      const rate = ((await frames(carol)) - start.carol) / ((Date.now() - start.at) / 1_000);
+      assert.ok(rate > 3, `Carol's picture goes on meanwhile: ${rate} frames a second`);
+      assert.equal((await carol.evaluate(() => window.call.picture('alice'))).width, 320);
+
+      for (const page of [bob, carol]) await page.evaluate(() => window.room.disconnect());
+      await until('nothing is sent to nobody', 30_000, async () => (await growing(alice)) === '');
+
+      const dave = await joined('dave');
+      await until('a newcomer sees the picture', 30_000, async () => (await frames(dave)) > 10);
+      await until('and then the best one', 60_000, async () =>
+        (await dave.evaluate(() => window.call.picture('alice')))?.width === 1280);
+    });
+  });
+}
