@@ -44,13 +44,14 @@ export async function startBrowser() {
   const files = await serveFiles();
   return {
     context,
-    // Opens a page with the named client loaded.
-    async page(client = 'current') {
+    // Opens a page with the named client loaded. With a relay (harness/relay.mjs), that takes the server's place.
+    async page(client = 'current', relay) {
       const page = await context.newPage();
       page.messages = [];
       page.on('console', (message) => page.messages.push(message.text()));
       page.on('pageerror', (error) => page.messages.push(String(error)));
-      await page.goto(`${files.origin}/?client=${client}`);
+      const ports = relay ? `&relay=${relay.serverPort}-${relay.port}` : '';
+      await page.goto(`${files.origin}/?client=${client}${ports}`);
       await page.waitForFunction(() => window.ready === true);
       return page;
     },

@@ -39,6 +39,7 @@ export async function startServer(args = []) {
     url: `ws://127.0.0.1:${port}`,
     http: `http://127.0.0.1:${port}`,
     port,
+    udpPort,
     pid: child.pid,
     log: () => log.join(''),
     // For the end of a file: what the server said, if a test of it failed.

@@ -3,11 +3,24 @@
   const client = new URLSearchParams(location.search).get('client');
   const connections = [];
   const Original = window.RTCPeerConnection;
-  // Statistics are read from every connection that the client makes; nothing else is touched.
+  // The server's UDP port, and that of a relay which the server's candidates are to name instead.
+  const [serverPort, relayPort] = (new URLSearchParams(location.search).get('relay') ?? '').split('-');
+  const relayed = (text) => (relayPort ? text.replaceAll(` ${serverPort} typ `, ` ${relayPort} typ `) : text);
+
+  // Statistics are read from every connection that the client makes, and candidates led through a relay, if there is
+  // one; nothing else is touched.
   window.RTCPeerConnection = class extends Original {
     constructor(...args) {
       super(...args);
       connections.push(this);
+    }
+
+    setRemoteDescription({ type, sdp }) {
+      return super.setRemoteDescription({ type, sdp: relayed(sdp) });
+    }
+
+    addIceCandidate(candidate) {
+      return super.addIceCandidate(candidate && { ...(candidate.toJSON?.() ?? candidate), candidate: relayed(candidate.candidate) });
     }
   };
   const script = document.createElement('script');
@@ -73,8 +86,8 @@
     // The server's receiver reports: what has arrived there.
     const reported = new Set(pick('remote-inbound-rtp', 'video').map(({ ssrc }) => ssrc));
     return {
-      outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, ssrc }) => ({ rid, bytesSent, framesEncoded, ssrc, arrived: reported.has(ssrc) })),
-      inboundVideo: pick('inbound-rtp', 'video').map((r) => ({ frames: r.framesDecoded ?? 0, key: r.keyFramesDecoded, lost: r.packetsLost, width: r.frameWidth, height: r.frameHeight, freezes: r.freezeCount, ssrc: r.ssrc })),
+      outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, scalabilityMode, ssrc }) => ({ rid, bytesSent, framesEncoded, scalabilityMode, ssrc, arrived: reported.has(ssrc) })),
+      inboundVideo: pick('inbound-rtp', 'video').map((r) => ({ frames: r.framesDecoded ?? 0, key: r.keyFramesDecoded, lost: r.packetsLost, width: r.frameWidth, height: r.frameHeight, freezes: r.freezeCount, frozen: r.totalFreezesDuration, retransmitted: r.retransmittedPacketsReceived ?? 0, nacks: r.nackCount, plis: r.pliCount, ssrc: r.ssrc })),
       inboundAudio: pick('inbound-rtp', 'audio').map((r) => ({ energy: r.totalAudioEnergy ?? 0, packets: r.packetsReceived, lost: r.packetsLost, ssrc: r.ssrc })),
       transports: pick('transport').map(({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole }) => ({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole })),
     };
