@@ -55,8 +55,8 @@ struct Encoder {
 
 impl Camera {
     #[must_use]
-    pub fn new(mut random: Random) -> Self {
-        let encoders = (0..LAYERS)
+    pub fn new(layers: u8, mut random: Random) -> Self {
+        let encoders = (0..layers.min(LAYERS))
             .map(|layer| Encoder {
                 layer,
                 number: 0,
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn packets_are_what_the_parser_reads() {
-        let mut camera = Camera::new(Random::new(7));
+        let mut camera = Camera::new(LAYERS, Random::new(7));
         for frame in 0..8 {
             let (packets, pictures) = camera.capture();
             assert_eq!(pictures.len(), usize::from(LAYERS));

@@ -1,6 +1,7 @@
 //! A seeded world around the engine, with oracles: cameras, lossy links and clients in virtual time, all from one number.
 #![forbid(unsafe_code)]
 
+pub mod at_work;
 pub mod camera;
 pub mod client;
 pub mod film;

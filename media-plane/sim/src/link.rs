@@ -1,4 +1,4 @@
-//! One direction of a path: it delays, reorders, doubles and loses, alone and in bursts.
+//! One direction of a path: it delays, reorders, doubles and loses, alone and in bursts, and carries only so much.
 
 use std::time::Duration;
 
@@ -19,6 +19,15 @@ pub struct Conditions {
     pub burst_per_mille: u32,
     pub burst_len_max: u32,
     pub doubled_per_mille: u32,
+    pub bottleneck: Option<Bottleneck>,
+}
+
+/// A place that datagrams pass one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Bottleneck {
+    pub bytes_per_second: u32,
+    /// What would have to wait longer is lost.
+    pub wait_max: Duration,
 }
 
 #[derive(Debug)]
@@ -28,24 +37,42 @@ pub struct Link {
     burst_left: u32,
     /// When the last one arrives that kept the order.
     last_at: Instant,
+    /// When the bottleneck has let through all that came.
+    passed_at: Instant,
+    /// What did not get through the bottleneck.
+    pub overflowed: u64,
 }
 
 impl Link {
     #[must_use]
     pub fn new(conditions: Conditions, random: Random) -> Self {
-        Self { conditions, random, burst_left: 0, last_at: Instant(0) }
+        Self { conditions, random, burst_left: 0, last_at: Instant(0), passed_at: Instant(0), overflowed: 0 }
     }
 
     /// When a datagram that is sent now arrives: not at all, once, or twice.
-    pub fn carry(&mut self, now: Instant) -> impl Iterator<Item = Instant> + use<> {
-        let count = if self.loses() {
+    pub fn carry(&mut self, now: Instant, len: usize) -> impl Iterator<Item = Instant> + use<> {
+        let through_at = self.pass(now, len);
+        let count = if self.loses() || through_at.is_none() {
             0
         } else {
             1 + usize::from(self.random.per_mille(self.conditions.doubled_per_mille))
         };
-        let at = self.arrival(now);
+        let at = self.arrival(through_at.unwrap_or(now));
         let again_at = at + self.random.duration(self.conditions.reordered_by);
         [at, again_at].into_iter().take(count)
+    }
+
+    /// When the datagram is through the bottleneck; `None` if it found too many before it.
+    fn pass(&mut self, now: Instant, len: usize) -> Option<Instant> {
+        let Some(bottleneck) = self.conditions.bottleneck else { return Some(now) };
+        let starts_at = self.passed_at.max(now);
+        if starts_at - now > bottleneck.wait_max {
+            self.overflowed += 1;
+            return None;
+        }
+        let nanos = len as u64 * 1_000_000_000 / u64::from(bottleneck.bytes_per_second.max(1));
+        self.passed_at = starts_at + Duration::from_nanos(nanos);
+        Some(self.passed_at)
     }
 
     fn arrival(&mut self, now: Instant) -> Instant {
@@ -77,7 +104,7 @@ mod tests {
 
     fn carried(conditions: Conditions, count: u64) -> Vec<Vec<Instant>> {
         let mut link = Link::new(conditions, Random::new(1));
-        (0..count).map(|number| link.carry(Instant(number * 1_000_000)).collect()).collect()
+        (0..count).map(|number| link.carry(Instant(number * 1_000_000), 100).collect()).collect()
     }
 
     #[test]
@@ -111,6 +138,24 @@ mod tests {
                 Conditions { jitter, reordered_per_mille, reordered_by: jitter, ..Conditions::default() };
             let arrivals: Vec<_> = carried(conditions, 1_000).into_iter().flatten().collect();
             assert_eq!(arrivals.is_sorted(), in_order, "{name}");
+        }
+    }
+
+    #[test]
+    fn bottleneck_lets_through_its_rate_and_makes_nobody_wait_longer() {
+        let wait_max = Duration::from_millis(50);
+        for (name, bytes_per_second, through) in
+            [("wide", 200_000, 1_000), ("just enough", 100_000, 1_000), ("half of it", 50_000, 525)]
+        {
+            let bottleneck = Some(Bottleneck { bytes_per_second, wait_max });
+            let all = carried(Conditions { bottleneck, ..Conditions::default() }, 1_000);
+            let arrived = all.iter().filter(|arrivals| !arrivals.is_empty()).count();
+            assert!(arrived.abs_diff(through) < 5, "{name}: {arrived} of 1000");
+            let waits = (0_u64..)
+                .zip(&all)
+                .filter_map(|(number, at)| Some(*at.first()? - Instant(number * 1_000_000)));
+            let longest = waits.max().unwrap();
+            assert!(longest <= wait_max + Duration::from_millis(2), "{name}: {longest:?}");
         }
     }
 }

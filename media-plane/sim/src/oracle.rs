@@ -29,8 +29,8 @@ pub enum Violation {
     AudioNumbers { subscriber: usize, stamp: Stamp },
     /// Something was sent to an address from which no authentic check had come.
     SentUnasked { to: SocketAddr },
-    /// A datagram ended neither forwarded, nor consumed, nor discarded for a reason.
-    Unaccounted { received: u64, ended: u64 },
+    /// A datagram that was given to the engine ended neither forwarded, nor consumed, nor discarded for a reason.
+    Unaccounted { given: u64, received: u64, ended: u64 },
 }
 
 /// How a subscriber fared.
@@ -136,13 +136,13 @@ impl Oracle {
         watched.fared.show(now, truth);
     }
 
-    /// The engine's counters at the end.
-    pub fn account(&mut self, counters: &Counters) {
+    /// How many datagrams the engine was given, and its counters at the end.
+    pub fn account(&mut self, given: u64, counters: &Counters) {
         let discarded: u64 = Reason::ALL.iter().map(|&reason| counters.discarded(reason)).sum();
         let received = counters.datagrams_received;
         let ended = counters.datagrams_forwarded + counters.datagrams_consumed + discarded;
-        if received != ended {
-            self.violations.push(Violation::Unaccounted { received, ended });
+        if given != received || received != ended {
+            self.violations.push(Violation::Unaccounted { given, received, ended });
         }
     }
 
@@ -278,9 +278,14 @@ mod tests {
                 |oracle| {
                     let mut counters = Counters::default();
                     counters.datagrams_received = 1;
-                    oracle.account(&counters);
+                    oracle.account(1, &counters);
                 },
-                Some(Violation::Unaccounted { received: 1, ended: 0 }),
+                Some(Violation::Unaccounted { given: 1, received: 1, ended: 0 }),
+            ),
+            (
+                "a datagram that was not even counted",
+                |oracle| oracle.account(1, &Counters::default()),
+                Some(Violation::Unaccounted { given: 1, received: 0, ended: 0 }),
             ),
         ] {
             let mut oracle = Oracle::new(1);

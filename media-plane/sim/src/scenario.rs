@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::camera::LAYERS;
 use crate::film::Film;
-use crate::link::Conditions;
+use crate::link::{Bottleneck, Conditions};
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -13,6 +14,8 @@ pub struct Scenario {
     pub uplink: Conditions,
     /// From the engine to each subscriber, and back.
     pub downlink: Conditions,
+    /// How many simulcast layers the camera has.
+    pub layers: u8,
     pub subscribers: Vec<Wish>,
     /// Subscribers change their minds every second or so: other layers, a pause.
     pub is_restless: bool,
@@ -28,7 +31,7 @@ pub struct Wish {
     pub temporal_layer_max: u8,
 }
 
-/// What a subscriber's client does to what it received before anyone looks: the oracle has to notice.
+/// What is broken on purpose, mostly what a subscriber's client received before anyone looks: the oracle has to notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Takes out a whole picture of the base layer now and then and closes up all numbers, as a wrong temporal filter would.
@@ -37,6 +40,40 @@ pub enum Fault {
     RepeatPictureId,
     /// Takes out an audio packet now and then and closes up the sequence numbers.
     HideAudio,
+    /// Takes a packet for the one before it now and then, as if that had been sent under two numbers.
+    RepeatPacket,
+    /// Takes a picture's last packet for one of the picture before it now and then.
+    MixPictures,
+    /// Takes a whole picture for the one before it now and then.
+    RepeatPicture,
+    /// Tells the oracle of no check: all that is sent goes to strangers then.
+    KeepChecksFromOracle,
+    /// Does not give the engine one of its datagrams.
+    SwallowDatagram,
+}
+
+/// A kind of network by its name, by which a seed that failed is played again.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub name: &'static str,
+    scenario: fn() -> Scenario,
+}
+
+pub const KINDS: [Kind; 6] = [
+    Kind { name: "clean", scenario: || Scenario::with_loss(0) },
+    Kind { name: "lossy", scenario: || Scenario::with_loss(50) },
+    Kind { name: "very-lossy", scenario: || Scenario::with_loss(200) },
+    Kind { name: "bursts", scenario: Scenario::with_bursts },
+    Kind { name: "tight", scenario: Scenario::with_tight_links },
+    Kind { name: "narrow", scenario: Scenario::with_narrow_links },
+];
+
+impl Kind {
+    /// The world of a seed; in every other one subscribers change their minds.
+    #[must_use]
+    pub fn scenario(self, seed: u64) -> Scenario {
+        Scenario { is_restless: seed.is_multiple_of(2), ..(self.scenario)() }
+    }
 }
 
 impl Scenario {
@@ -56,6 +93,7 @@ impl Scenario {
             duration: Duration::from_secs(12),
             uplink: conditions,
             downlink: conditions,
+            layers: LAYERS,
             subscribers: [(2, 2), (1, 1), (0, 0)]
                 .map(|(layer_max, temporal_layer_max)| Wish { layer_max, temporal_layer_max })
                 .into(),
@@ -76,6 +114,27 @@ impl Scenario {
         scenario
     }
 
+    /// Links that just carry all that is wanted, but not all of a key frame at once.
+    #[must_use]
+    pub fn with_tight_links() -> Self {
+        Self::with_bottlenecks(110_000, 60_000)
+    }
+
+    /// Links to subscribers that can not carry the highest layer: what does not fit is lost at random places.
+    #[must_use]
+    pub fn with_narrow_links() -> Self {
+        Self::with_bottlenecks(110_000, 25_000)
+    }
+
+    fn with_bottlenecks(up: u32, down: u32) -> Self {
+        let mut scenario = Self::with_loss(0);
+        for (conditions, bytes_per_second) in [(&mut scenario.uplink, up), (&mut scenario.downlink, down)] {
+            let wait_max = Duration::from_millis(150);
+            conditions.bottleneck = Some(Bottleneck { bytes_per_second, wait_max });
+        }
+        scenario
+    }
+
     /// A perfect world but for one fault.
     #[must_use]
     pub fn with_fault(fault: Fault) -> Self {
@@ -84,6 +143,7 @@ impl Scenario {
             duration: Duration::from_secs(4),
             uplink: conditions,
             downlink: conditions,
+            layers: LAYERS,
             subscribers: vec![Wish { layer_max: 0, temporal_layer_max: 2 }],
             is_restless: false,
             fault: Some(fault),

@@ -118,6 +118,11 @@ fn broken_worlds_are_seen() {
         (Fault::HideBasePictures, "MissingReference"),
         (Fault::RepeatPictureId, "PictureId"),
         (Fault::HideAudio, "AudioNumbers"),
+        (Fault::RepeatPacket, "Sequence"),
+        (Fault::MixPictures, "NotWhole"),
+        (Fault::RepeatPicture, "Backwards"),
+        (Fault::KeepChecksFromOracle, "SentUnasked"),
+        (Fault::SwallowDatagram, "Unaccounted"),
     ] {
         let Report { violations, .. } = World::new(70, Scenario::with_fault(fault)).run();
         let seen = violations.iter().any(|violation| format!("{violation:?}").starts_with(expected));

@@ -1,13 +1,13 @@
-//! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, one world for long: `soak hours 1 7`, or
-//! the forwarder alone beside its reference model: `soak packets 1000000`. `soak freezes 0 100` tells how long viewers
-//! looked at a picture that stood still.
+//! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, one of them again:
+//! `soak seed bursts 17`, one world for long: `soak hours 1 7`, or the forwarder alone beside its reference model:
+//! `soak packets 1000000`. `soak freezes 0 100` tells how long viewers looked at a picture that stood still.
 
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use reference::run::{Played, Run};
-use sim::scenario::Scenario;
+use sim::scenario::{KINDS, Kind, Scenario};
 use sim::world::{Report, World};
 
 fn main() -> ExitCode {
@@ -17,10 +17,15 @@ fn main() -> ExitCode {
         (Some("seeds"), &[from, to]) => seeds(from..to),
         (Some("freezes"), &[from, to]) => freezes(from..to),
         (Some("hours"), &[hours, seed]) => long(Duration::from_secs(hours * 3_600), seed),
+        (Some("seed"), &[seed]) => KINDS
+            .iter()
+            .filter(|kind| arguments.get(1).is_none_or(|name| kind.name == name))
+            .filter(|kind| is_broken(**kind, seed, true))
+            .count(),
         (Some("packets"), &[count]) => packets(usize::try_from(count).unwrap_or(usize::MAX)),
         _ => {
             eprintln!(
-                "usage: soak seeds FROM TO | soak hours COUNT SEED | soak packets COUNT | soak freezes FROM TO"
+                "usage: soak seeds FROM TO | soak seed KIND SEED | soak hours COUNT SEED | soak packets COUNT | soak freezes FROM TO"
             );
             return ExitCode::from(2);
         }
@@ -29,21 +34,19 @@ fn main() -> ExitCode {
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Each seed in each kind of world; every other one with subscribers that change their minds.
+/// Each seed in each kind of network.
 fn seeds(seeds: Range<u64>) -> usize {
-    let scenarios = [
-        ("no loss", Scenario::with_loss(0)),
-        ("5 %", Scenario::with_loss(50)),
-        ("20 %", Scenario::with_loss(200)),
-        ("bursts", Scenario::with_bursts()),
-    ];
-    let worlds = seeds.flat_map(|seed| scenarios.iter().map(move |(name, scenario)| (seed, name, scenario)));
-    worlds
-        .filter(|(seed, name, scenario)| {
-            let scenario = Scenario { is_restless: seed % 2 == 0, ..(*scenario).clone() };
-            is_broken(&format!("seed {seed}, {name}"), &World::new(*seed, scenario).run())
-        })
-        .count()
+    let worlds = seeds.flat_map(|seed| KINDS.map(|kind| (kind, seed)));
+    worlds.filter(|&(kind, seed)| is_broken(kind, seed, false)).count()
+}
+
+fn is_broken(kind: Kind, seed: u64, in_full: bool) -> bool {
+    let report = World::new(seed, kind.scenario(seed)).run();
+    if in_full {
+        println!("{} {seed}: trace {:016x}", kind.name, report.trace);
+        report.fared.iter().for_each(|fared| println!("{fared:?}"));
+    }
+    tell_if_broken(&format!("./scripts/soak seed {} {seed}", kind.name), &report)
 }
 
 /// Worlds of one forwarder and the model that it has to equal, until so many packets came; the first that differs panics.
@@ -74,7 +77,7 @@ fn long(duration: Duration, seed: u64) -> usize {
                     fared.shown, fared.longest_freeze
                 );
             }
-            is_broken(&format!("seed {seed}, {loss} per mille"), &report)
+            tell_if_broken(&format!("seed {seed}, {loss} per mille"), &report)
         })
         .count()
 }
@@ -140,7 +143,7 @@ const COUNTERS: [&str; 10] = [
     "nacks_exhausted",
 ];
 
-fn is_broken(name: &str, report: &Report) -> bool {
+fn tell_if_broken(name: &str, report: &Report) -> bool {
     let is_broken = !report.violations.is_empty() || report.unreadable > 0;
     if is_broken {
         println!("{name}: {} unreadable, {:?}", report.unreadable, report.violations);

@@ -13,16 +13,23 @@ pub struct Faulty {
     hidden_packets: u16,
     hidden_pictures: u16,
     hidden_newest: Option<u32>,
+    before: Option<Stamp>,
 }
 
 impl Faulty {
     #[must_use]
     pub const fn new(fault: Fault) -> Self {
-        Self { fault, hidden_packets: 0, hidden_pictures: 0, hidden_newest: None }
+        Self { fault, hidden_packets: 0, hidden_pictures: 0, hidden_newest: None, before: None }
     }
 
     /// Changes the numbers of a video packet; `None` if the packet is hidden.
-    pub fn video(&mut self, sequence: Seq16, stamp: Stamp, descriptor: &mut Descriptor) -> Option<Seq16> {
+    pub fn video(
+        &mut self,
+        sequence: Seq16,
+        stamp: &mut Stamp,
+        descriptor: &mut Descriptor,
+    ) -> Option<Seq16> {
+        let before = self.before.replace(*stamp);
         let is_chosen = stamp.picture % 40 == 17;
         let is_base = descriptor.temporal.is_some_and(|temporal| temporal.id == 0);
         match self.fault {
@@ -40,7 +47,12 @@ impl Faulty {
                 *tl0_index = tl0_index.wrapping_sub(low);
             }
             Fault::RepeatPictureId if is_chosen => self.lower(descriptor, 1),
-            Fault::RepeatPictureId | Fault::HideAudio => {}
+            Fault::RepeatPacket if is_chosen => *stamp = before.unwrap_or(*stamp),
+            Fault::MixPictures if is_chosen && stamp.index > 0 && stamp.index + 1 == stamp.count => {
+                stamp.picture -= 1;
+            }
+            Fault::RepeatPicture if is_chosen => stamp.picture -= 1,
+            _ => {}
         }
         Some(Seq16(sequence.0.wrapping_sub(self.hidden_packets)))
     }

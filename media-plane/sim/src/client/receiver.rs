@@ -102,13 +102,13 @@ impl Receiver {
             self.note(now, sequence, is_repair);
             return Some(());
         }
-        let stamp = Stamp::read(payload)?;
+        let mut stamp = Stamp::read(payload)?;
         if self.decoder.is_some() {
             let mut descriptor = Descriptor::parse(payload).ok()?;
             let Some(sequence) = self
                 .faulty
                 .as_mut()
-                .map_or(Some(sequence), |faulty| faulty.video(sequence, stamp, &mut descriptor))
+                .map_or(Some(sequence), |faulty| faulty.video(sequence, &mut stamp, &mut descriptor))
             else {
                 return Some(());
             };

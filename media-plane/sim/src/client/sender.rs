@@ -80,7 +80,7 @@ struct Stream {
 
 impl Sender {
     #[must_use]
-    pub fn new(film: Option<&Arc<Film>>, random: &mut Random) -> Self {
+    pub fn new(film: Option<&Arc<Film>>, layers: u8, random: &mut Random) -> Self {
         let video = (0..LAYERS)
             .map(|layer| {
                 let rtx = Some((rtx_ssrc(layer), Seq(u64::from(random.below(0x4000)))));
@@ -88,7 +88,7 @@ impl Sender {
             })
             .collect();
         Self {
-            source: Source::new(film, random.fork()),
+            source: Source::new(film, layers, random.fork()),
             microphone: Microphone::new(random.fork()),
             audio: Stream::new(AUDIO_SSRC, AUDIO_PAYLOAD_TYPE, AUDIO_CLOCK_RATE, None, random),
             video,
@@ -185,10 +185,10 @@ impl Sender {
 }
 
 impl Source {
-    fn new(film: Option<&Arc<Film>>, random: Random) -> Self {
+    fn new(film: Option<&Arc<Film>>, layers: u8, random: Random) -> Self {
         match film {
             Some(film) => Self::Film(Playback::new(Arc::clone(film), random)),
-            None => Self::Camera(Camera::new(random)),
+            None => Self::Camera(Camera::new(layers, random)),
         }
     }
 
