@@ -101,5 +101,7 @@ pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
         layer_max: 2,
         temporal_layer_max: 3,
         cname: String::from("cname"),
+        playout_delay: None,
+        strip_packet_trailer: false,
     }
 }

@@ -137,6 +137,8 @@ impl Subscription {
             layer_max: self.settings.layer_max(layers(track)),
             temporal_layer_max: TEMPORAL_LAYER_MAX,
             cname,
+            playout_delay: None,
+            strip_packet_trailer: false,
         })
     }
 }

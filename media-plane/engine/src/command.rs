@@ -180,6 +180,17 @@ pub struct SubscriptionSpec {
     pub temporal_layer_max: u8,
     /// Of the SDES chunk; at most 255 bytes.
     pub cname: String,
+    /// Told where the peer negotiated the extension.
+    pub playout_delay: Option<PlayoutDelayRange>,
+    /// The client does not know the trailers that LiveKit's SDKs put behind video frames.
+    pub strip_packet_trailer: bool,
+}
+
+/// What a receiver's playout delay should keep to; the least is not more than the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayoutDelayRange {
+    pub min_ms: u32,
+    pub max_ms: u32,
 }
 
 /// RED that is mapped to what Opus is mapped to goes out as Opus: the primary frame of each packet alone.

@@ -2,6 +2,7 @@
 
 pub mod header;
 pub mod history;
+pub mod playout;
 pub mod recovery;
 pub mod report;
 pub mod rtx_budget;
@@ -94,10 +95,10 @@ pub struct Egress {
 
 impl Egress {
     /// What the next packet's header is stamped with.
-    pub const fn stamp(&mut self, wall_clock: NtpTime) -> Stamp {
+    pub const fn stamp(&mut self, wall_clock: NtpTime, playout_delay: Option<[u8; 3]>) -> Stamp {
         let number = self.transport_sequence;
         self.transport_sequence = Seq16(number.0.wrapping_add(1));
-        Stamp::new(wall_clock, number)
+        Stamp::new(wall_clock, number, playout_delay)
     }
 }
 
@@ -127,6 +128,8 @@ pub struct Copied<'a> {
     /// Comes in the place of the first `replaces` bytes of the payload.
     pub prefix: &'a [u8],
     pub replaces: usize,
+    /// How many bytes of the payload's end are left out: a trailer.
+    pub cut: usize,
     /// Sent before under this index, with a header of this digest: only the very same packet may be sealed.
     pub again: Option<u64>,
 }
@@ -151,8 +154,8 @@ pub fn send_copy<C: Cipher>(
     let elements =
         Elements::new(&header, packet.ids, to, copied.passed, copied.written, &copied.stamp, copied.mid);
     let rest = packet.header_len + copied.replaces;
-    let payload_len =
-        packet.bytes.len().checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();
+    let end = packet.bytes.len().checked_sub(copied.cut).ok_or(CopyReason::Malformed)?;
+    let payload_len = end.checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();
     let len_max = elements.header_len_max() + payload_len + outbound.rtp_overhead();
     let Some(buffer) = out.lend(len_max.min(DATAGRAM_LEN_MAX)) else { return Err(CopyReason::NoBuffer) };
     let fields = Fields {
@@ -168,7 +171,8 @@ pub fn send_copy<C: Cipher>(
     if copied.again.is_some_and(|before| before != header_digest) {
         return Err(CopyReason::Changed);
     }
-    let sealed = splice::with_prefix(packet.bytes, rest, copied.prefix, |payload| {
+    let bytes = packet.bytes.get_mut(..end).ok_or(CopyReason::Malformed)?;
+    let sealed = splice::with_prefix(bytes, rest, copied.prefix, |payload| {
         outbound.seal_rtp(copied.index, buffer, header_len, payload)
     });
     let len = sealed.ok_or(CopyReason::Malformed)?.map_err(|error| match error {

@@ -254,7 +254,7 @@ impl<C: Cipher> Engine<C> {
         peer.retired.clear();
         for subscription in &peer.subscriptions {
             if let Some(subscription) = self.subscriptions.get_mut(*subscription) {
-                subscription.stream.rekeyed();
+                subscription.rekeyed();
             }
         }
         for index in 0..self.peers.get(slot).map_or(0, |peer| peer.subscriptions.len()) {

@@ -1,5 +1,6 @@
 //! What one peer sends: its sources, and what is learnt from each packet once it is authenticated.
 
+pub mod capture;
 pub mod codec;
 pub mod edge;
 pub mod elements;
@@ -20,6 +21,7 @@ use units::time::Instant;
 use wire::rtp::Header;
 
 use crate::hash::Seeded;
+use crate::ingress::capture::PublisherClock;
 use crate::ingress::edge::Edge;
 use crate::ingress::elements::ExtensionIds;
 use crate::ingress::nack::Nack;
@@ -36,6 +38,8 @@ pub struct Ingress {
     pub signalled: Signalled,
     pub ids: ExtensionIds,
     pub twcc: Twcc,
+    /// By the sender reports of all sources.
+    pub clock: PublisherClock,
     sources: IndexMap<Ssrc, Source, Seeded>,
     sources_max: usize,
     /// How often there were other keys.
@@ -96,6 +100,7 @@ impl Ingress {
             signalled: Signalled::default(),
             ids,
             twcc: Twcc::default(),
+            clock: PublisherClock::default(),
             sources: IndexMap::with_hasher(seed),
             sources_max,
             generation: 0,
@@ -145,6 +150,7 @@ impl Ingress {
         self.generation = self.generation.wrapping_add(1);
         self.sources.clear();
         self.twcc = Twcc::default();
+        self.clock = PublisherClock::default();
     }
 
     pub fn source_mut(&mut self, ssrc: Ssrc) -> Option<&mut Source> {

@@ -1,6 +1,7 @@
 //! The engine as a whole, driven by small clients that speak STUN, SRTP and RTCP with the pure cipher.
 
 mod client;
+mod extensions;
 mod feedback;
 mod garbage;
 mod media;

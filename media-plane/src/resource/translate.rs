@@ -2,7 +2,7 @@
 
 use engine::command::{
     AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, IceCredentials, MediaKind, PayloadCodec,
-    PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
+    PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
 };
 use proto::media::v1;
 use units::handle::{PeerId, PublicationId, RoomId, RouteId, SubscriptionId, WorkerIndex};
@@ -318,7 +318,17 @@ pub fn subscription(spec: &v1::Subscription) -> Result<SubscriptionSpec, String>
         layer_max: u8::try_from(spec.layer_max).unwrap_or(u8::MAX),
         temporal_layer_max: u8::try_from(spec.temporal_layer_max).unwrap_or(u8::MAX),
         cname: spec.cname.clone(),
+        playout_delay: spec.playout_delay.as_ref().map(playout_delay).transpose()?,
+        strip_packet_trailer: spec.strip_packet_trailer,
     })
+}
+
+fn playout_delay(range: &v1::PlayoutDelay) -> Result<PlayoutDelayRange, String> {
+    let v1::PlayoutDelay { min_ms, max_ms } = *range;
+    if min_ms > max_ms || max_ms > PLAYOUT_DELAY_MS_MAX {
+        return Err(format!("playout_delay from {min_ms} to {max_ms} ms is no range"));
+    }
+    Ok(PlayoutDelayRange { min_ms, max_ms })
 }
 
 /// # Errors
@@ -343,6 +353,7 @@ pub fn route(spec: &v1::Route) -> Result<input::RouteSpec, String> {
     })
 }
 
+const PLAYOUT_DELAY_MS_MAX: u32 = 40_950; // 12 bits, in steps of 10 ms
 const IDENTITY_LEN_MAX: usize = 1024; // LiveKit's 256 characters, of up to 4 bytes
 
 /// # Errors
@@ -559,10 +570,28 @@ mod tests {
                 ("no payload", |s| s.payloads.clear(), "payloads"),
                 ("bad payload", |s| s.payloads[0].to = 80, "to is 80"),
                 ("long cname", |s| s.cname = "c".repeat(256), "cname"),
+                (
+                    "least playout delay above the most",
+                    |s| s.playout_delay = Some(v1::PlayoutDelay { min_ms: 10, max_ms: 9 }),
+                    "playout_delay",
+                ),
+                (
+                    "more playout delay than can be told",
+                    |s| s.playout_delay = Some(v1::PlayoutDelay { min_ms: 0, max_ms: 40_951 }),
+                    "playout_delay",
+                ),
             ],
         );
         let spec = v1::Subscription { layer_max: u32::MAX, ..samples::subscription(4, 2, 3, 1) };
         assert_eq!(subscription(&spec).unwrap().layer_max, u8::MAX, "all layers");
+        let spec = v1::Subscription {
+            playout_delay: Some(v1::PlayoutDelay { min_ms: 100, max_ms: 40_950 }),
+            strip_packet_trailer: true,
+            ..samples::subscription(4, 2, 3, 1)
+        };
+        let spec = subscription(&spec).unwrap();
+        assert_eq!(spec.playout_delay, Some(PlayoutDelayRange { min_ms: 100, max_ms: 40_950 }));
+        assert!(spec.strip_packet_trailer);
     }
 
     #[test]

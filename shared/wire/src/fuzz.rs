@@ -7,7 +7,7 @@ use crate::av1::dependency::structure::Structure;
 use crate::av1::dependency::{self, Descriptor};
 use crate::rtcp::extended::Block;
 use crate::rtcp::{COMPOUND_LEN_MAX, Compound, Packet};
-use crate::{av1, demux, h264, h265, red, rtp, rtx, stun, vp8, vp9};
+use crate::{av1, demux, h264, h265, red, rtp, rtx, stun, trailer, vp8, vp9};
 
 pub fn demultiplex(data: &[u8]) {
     if demux::Class::of(data) == Ok(demux::Class::Rtp) {
@@ -141,6 +141,14 @@ pub fn redundant_audio(data: &[u8]) {
     assert!(repeated.saturating_add(redundant.primary().data.len()) < data.len());
 }
 
+/// Cuts a trailer off what may carry another one.
+pub fn packet_trailer(data: &[u8]) {
+    let len = usize::from(trailer::trailer_len(data));
+    assert!(len == 0 || data.ends_with(b"LKTS"));
+    let rest = data.len().checked_sub(len).and_then(|rest| data.get(..rest));
+    assert!(rest.is_some_and(|rest| usize::from(trailer::trailer_len(rest)) <= rest.len()));
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -155,7 +163,7 @@ mod tests {
         body: fn(&[u8]),
     }
 
-    const TARGETS: [Target; 10] = [
+    const TARGETS: [Target; 11] = [
         Target { name: "demultiplex", body: demultiplex },
         Target { name: "rtp_packet", body: rtp_packet },
         Target { name: "retransmission", body: retransmission },
@@ -166,6 +174,7 @@ mod tests {
         Target { name: "key_frames", body: key_frames },
         Target { name: "dependency_descriptor", body: dependency_descriptor },
         Target { name: "redundant_audio", body: redundant_audio },
+        Target { name: "packet_trailer", body: packet_trailer },
     ];
 
     fn every_target(data: &[u8]) {

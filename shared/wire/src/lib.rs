@@ -28,5 +28,6 @@ pub mod rtcp;
 pub mod rtp;
 pub mod rtx;
 pub mod stun;
+pub mod trailer;
 pub mod vp8;
 pub mod vp9;

@@ -14,14 +14,17 @@ use crate::ingress::elements::ExtensionIds;
 pub struct Stamp {
     abs_send_time: [u8; 3],
     transport_sequence: [u8; 2],
+    /// Where a new one is to be told.
+    pub playout_delay: Option<[u8; 3]>,
 }
 
 impl Stamp {
     #[must_use]
-    pub const fn new(wall_clock: NtpTime, transport_sequence: Seq16) -> Self {
+    pub const fn new(wall_clock: NtpTime, transport_sequence: Seq16, playout_delay: Option<[u8; 3]>) -> Self {
         Self {
             abs_send_time: AbsSendTime::from_ntp(wall_clock).to_bytes(),
             transport_sequence: TransportSequence(transport_sequence).to_bytes(),
+            playout_delay,
         }
     }
 }
@@ -56,6 +59,9 @@ impl<'a> Elements<'a> {
         elements.add(to.id(ExtensionKind::Mid), Some(mid.as_bytes()));
         elements.add(to.id(ExtensionKind::AbsSendTime), Some(&stamp.abs_send_time));
         elements.add(to.id(ExtensionKind::TransportCc), Some(&stamp.transport_sequence));
+        if let Some(delay) = &stamp.playout_delay {
+            elements.add(to.id(ExtensionKind::PlayoutDelay), Some(delay));
+        }
         for element in written {
             elements.add(to.id(element.kind), Some(element.data));
         }
@@ -87,13 +93,13 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// What is passed on of audio.
-pub const AUDIO: &[ExtensionKind] = &[ExtensionKind::AudioLevel, ExtensionKind::AbsCaptureTime];
-/// What is passed on of video.
-pub const VIDEO: &[ExtensionKind] = &[ExtensionKind::VideoOrientation, ExtensionKind::AbsCaptureTime];
+/// What is passed on of audio as it is.
+pub const AUDIO: &[ExtensionKind] = &[ExtensionKind::AudioLevel];
+/// What is passed on of video as it is.
+pub const VIDEO: &[ExtensionKind] = &[ExtensionKind::VideoOrientation];
 /// What is passed on of video that no layer is taken from: frame numbers stay as they are.
 pub const VIDEO_WHOLE: &[ExtensionKind] =
-    &[ExtensionKind::VideoOrientation, ExtensionKind::AbsCaptureTime, ExtensionKind::DependencyDescriptor];
+    &[ExtensionKind::VideoOrientation, ExtensionKind::DependencyDescriptor];
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +153,7 @@ mod tests {
             let to = ExtensionIds::new(&Extensions(to.into()));
             let passed = [VideoOrientation, AbsCaptureTime, AudioLevel];
             let written: Vec<Written<'_>> = written.into_iter().collect();
-            let stamp = Stamp::new(NtpTime(0), Seq16(0));
+            let stamp = Stamp::new(NtpTime(0), Seq16(0), None);
             let mid = Mid::new(b"m").unwrap();
             let elements = Elements::new(&received, &from, &to, &passed, &written, &stamp, &mid);
             assert_eq!(elements.as_slice(), expected, "{name}");

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use units::rtp::Ssrc;
 use units::sequence::Seq;
 
+use crate::ingress::capture::ClockOffset;
 use crate::pool::{Handle, Pool};
 
 /// A ring of received, decrypted packets by sequence number. All of them are of one source.
@@ -21,6 +22,8 @@ struct Entry {
     sequence: Seq,
     len: u16,
     buffer: Handle,
+    /// Where the packet says when it was captured: what copies of it were made with.
+    clock: Option<ClockOffset>,
 }
 
 impl History {
@@ -30,7 +33,14 @@ impl History {
     }
 
     /// Keeps a copy of `packet`. False if the pool has no buffer for it.
-    pub fn keep(&mut self, source: Ssrc, sequence: Seq, packet: &[u8], pool: &mut Pool) -> bool {
+    pub fn keep(
+        &mut self,
+        source: Ssrc,
+        sequence: Seq,
+        packet: &[u8],
+        clock: Option<ClockOffset>,
+        pool: &mut Pool,
+    ) -> bool {
         if source != self.source {
             self.clear(pool);
             self.source = source;
@@ -47,17 +57,25 @@ impl History {
             pool.give_back(entry.buffer);
         }
         let Ok(len) = u16::try_from(packet.len()) else { return false };
-        *slot = pool.store(packet).map(|buffer| Entry { sequence, len, buffer });
+        *slot = pool.store(packet).map(|buffer| Entry { sequence, len, buffer, clock });
         slot.is_some()
     }
 
     /// The packet itself, not a copy: whoever changes it for a moment restores it.
     pub fn packet<'a>(&self, source: Ssrc, sequence: Seq, pool: &'a mut Pool) -> Option<&'a mut [u8]> {
-        let entry = self.ring.get(self.index(sequence))?.as_ref()?;
-        if source != self.source || entry.sequence != sequence {
-            return None;
-        }
+        let entry = self.entry(source, sequence)?;
         pool.bytes_mut(entry.buffer).get_mut(..usize::from(entry.len))
+    }
+
+    /// What was kept with the packet.
+    #[must_use]
+    pub fn clock(&self, source: Ssrc, sequence: Seq) -> Option<ClockOffset> {
+        self.entry(source, sequence)?.clock
+    }
+
+    fn entry(&self, source: Ssrc, sequence: Seq) -> Option<&Entry> {
+        let entry = self.ring.get(self.index(sequence))?.as_ref()?;
+        (source == self.source && entry.sequence == sequence).then_some(entry)
     }
 
     /// Gives all buffers back.
@@ -91,10 +109,10 @@ mod tests {
     fn packets_of_another_source_push_out_all_others() {
         let mut pool = Pool::new(8, 0);
         let mut history = History::new(4);
-        assert!(history.keep(SOURCE, Seq(5), b"five", &mut pool));
+        assert!(history.keep(SOURCE, Seq(5), b"five", None, &mut pool));
         assert_eq!(history.packet(SOURCE, Seq(5), &mut pool).unwrap(), b"five");
         assert!(history.packet(Ssrc(2), Seq(5), &mut pool).is_none());
-        assert!(history.keep(Ssrc(2), Seq(6), b"six", &mut pool));
+        assert!(history.keep(Ssrc(2), Seq(6), b"six", None, &mut pool));
         assert!(history.packet(SOURCE, Seq(5), &mut pool).is_none());
         assert_eq!(pool.in_use(), 1);
         history.clear(&mut pool);
@@ -105,9 +123,9 @@ mod tests {
     fn exhausted_pool_is_told() {
         let mut pool = Pool::new(1, 0);
         let mut history = History::new(4);
-        assert!(history.keep(SOURCE, Seq(1), b"a", &mut pool));
-        assert!(!history.keep(SOURCE, Seq(2), b"b", &mut pool));
-        assert!(history.keep(SOURCE, Seq(5), b"c", &mut pool), "takes the place of 1");
+        assert!(history.keep(SOURCE, Seq(1), b"a", None, &mut pool));
+        assert!(!history.keep(SOURCE, Seq(2), b"b", None, &mut pool));
+        assert!(history.keep(SOURCE, Seq(5), b"c", None, &mut pool), "takes the place of 1");
     }
 
     proptest! {
@@ -117,7 +135,7 @@ mod tests {
             let mut history = History::new(16);
             let mut newest = [0; 16];
             for sequence in sequences {
-                history.keep(SOURCE, Seq(sequence), &sequence.to_be_bytes(), &mut pool);
+                history.keep(SOURCE, Seq(sequence), &sequence.to_be_bytes(), None, &mut pool);
                 let slot = usize::try_from(sequence % 16).unwrap();
                 newest[slot] = newest[slot].max(sequence);
                 prop_assert!(pool.in_use() <= 16);

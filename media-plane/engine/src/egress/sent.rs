@@ -30,6 +30,8 @@ pub struct Copied {
     pub rewrite: Rewrite,
     /// What its header was stamped with, and the digest of all of the header once it was sealed.
     pub stamp: Stamp,
+    /// Bytes of the payload's end that were left out.
+    pub cut: u8,
     pub header_digest: Option<u64>,
     pub sent_at: Instant,
     pub resent: u8,
@@ -129,7 +131,8 @@ mod tests {
                 source_sequence: Seq(sequence + 1_000),
                 payload_types: (PayloadType(96), PayloadType(96)),
                 rewrite,
-                stamp: Stamp::new(NtpTime(0), Seq16(0)),
+                stamp: Stamp::new(NtpTime(0), Seq16(0), None),
+                cut: 0,
                 header_digest: None,
                 sent_at: ms(0),
                 resent: 0,

@@ -74,10 +74,12 @@ impl<C: Cipher> Engine<C> {
     }
 
     fn sender_report(&mut self, now: Instant, slot: Slot<PeerId>, info: &SenderInfo) {
+        let wall_clock = self.wall_clock(now);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if let Some(source) = peer.ingress.source_mut(info.ssrc) {
             let report = SenderReport { ntp: info.ntp, timestamp: info.rtp_timestamp, arrived_at: now };
             source.reception.sender_report(report);
+            peer.ingress.clock.reported(now, wall_clock, info.ntp);
         }
     }
 
@@ -94,6 +96,7 @@ impl<C: Cipher> Engine<C> {
             if let Some(rtt) = subscription.stream.reporting.learn(now, &block) {
                 peer.rtt = Some(smoothed(peer.rtt, rtt));
             }
+            subscription.learn_playout(now, &block);
         }
     }
 

@@ -12,6 +12,7 @@ use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtp::{Header, without_padding};
 use wire::rtx;
+use wire::trailer::trailer_len;
 
 use crate::command::{Codec, ExtensionKind, MediaKind, PayloadCodec, PayloadMapping, UplinkFeedback};
 use crate::discard::{CopyReason, Reason};
@@ -19,6 +20,7 @@ use crate::egress::sent::Copied as Remembered;
 use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
+use crate::ingress::capture::Captured;
 use crate::ingress::codec::Picture;
 use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Primary;
@@ -296,13 +298,17 @@ impl<C: Cipher> Engine<C> {
         if publication.subscribers.is_empty() {
             return Err(Reason::NotWanted);
         }
+        let ingress = self.peers.get(slot).map(|peer| &peer.ingress).ok_or(Reason::UnknownSource)?;
+        let captured = Captured::read(arrival.bytes, &ingress.ids, ingress.clock.offset());
         if facts.payload_len > 0 {
             let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
-            if !encoding.history.keep(arrival.source, arrival.sequence, arrival.bytes, &mut self.pool) {
+            let (source, sequence) = (arrival.source, arrival.sequence);
+            let clock = captured.map(|captured| captured.clock);
+            if !encoding.history.keep(source, sequence, arrival.bytes, clock, &mut self.pool) {
                 self.counters.history_exhausted += 1;
             }
         }
-        let sent = self.fan_out(now, slot, &mut arrival, &facts, out);
+        let sent = self.fan_out(now, slot, &mut arrival, &facts, captured, out);
         if sent == 0 { Err(Reason::NotWanted) } else { Ok(Outcome::Forwarded) }
     }
 
@@ -340,6 +346,7 @@ impl<C: Cipher> Engine<C> {
         slot: Slot<PeerId>,
         arrival: &mut Arrival<'_>,
         facts: &Facts,
+        captured: Option<Captured>,
         out: &mut impl Outbox,
     ) -> usize {
         let wall_clock = self.wall_clock(now);
@@ -347,13 +354,17 @@ impl<C: Cipher> Engine<C> {
         let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let primary = Primary::read(arrival.codec.codec, payload);
+        let ends_frame = facts.marker && publication.spec.kind == MediaKind::Video;
+        let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
         let mut sent = 0;
         let mut wanted_layers = 0_u8;
         for subscription in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
             let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
             let subscriber = subscription.peer;
-            let mut copy = Copying { now, wall_clock, publication, facts, codec: &arrival.codec, primary };
+            let codec = &arrival.codec;
+            let mut copy =
+                Copying { now, wall_clock, publication, facts, codec, primary, captured, trailer_len };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
             match copy.send(subscription, peer, &mut packet, out) {
                 Ok(len) => {
@@ -409,6 +420,9 @@ struct Copying<'a> {
     codec: &'a PayloadCodec,
     /// The frame that a well-formed RED packet was sent for.
     primary: Option<Primary>,
+    captured: Option<Captured>,
+    /// Of the application's trailer, at the end of the payload.
+    trailer_len: u8,
 }
 
 impl Copying<'_> {
@@ -433,7 +447,15 @@ impl Copying<'_> {
             }
         };
         let index = subscription.stream.index(rewrite.sequence).ok_or(CopyReason::TooLate)?;
-        let stamp = peer.egress.stamp(self.wall_clock);
+        let replaces = rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces));
+        let cut = if subscription.spec.strip_packet_trailer { self.trailer_len } else { 0 };
+        // A codec's own header is no trailer, whatever it looks like.
+        let cut = cut.min(u8::try_from(self.facts.payload_len.saturating_sub(replaces)).unwrap_or(u8::MAX));
+        let playout_delay = peer.egress.ids.id(ExtensionKind::PlayoutDelay);
+        let playout_delay =
+            playout_delay.and_then(|_| subscription.playout_told_by(self.now, rewrite.sequence));
+        let stamp = peer.egress.stamp(self.wall_clock, playout_delay);
+        let written = self.captured.as_ref().map(Captured::written);
         let copied = Copied {
             payload_type: mapping.to,
             ssrc: subscription.stream.ssrc,
@@ -442,10 +464,11 @@ impl Copying<'_> {
             marker: rewrite.marker,
             mid: &subscription.spec.mid,
             passed: passed(self.publication),
-            written: &[],
+            written: written.as_slice(),
             stamp,
             prefix: rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()),
-            replaces: rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),
+            replaces,
+            cut: cut.into(),
             again: None,
         };
         let sent = send_copy(&path, packet, &copied, &peer.egress.ids, outbound, out);
@@ -465,13 +488,14 @@ impl Copying<'_> {
             payload_types: (self.codec.payload_type, mapping.to),
             rewrite,
             stamp,
+            cut,
             header_digest,
             sent_at: self.now,
             resent: 0,
         });
         let len = sent?.len;
         stream.packets += 1;
-        stream.payload_bytes += payload_len as u64;
+        stream.payload_bytes += payload_len.saturating_sub(cut.into()) as u64;
         stream.budget.sent(self.now, len);
         Ok(len)
     }

@@ -15,6 +15,7 @@ use crate::egress::splice::PREFIX_LEN_MAX;
 use crate::egress::{Copied, Plain, send_copy};
 use crate::engine::Engine;
 use crate::engine::media::passed;
+use crate::ingress::capture::Captured;
 use crate::outbox::Outbox;
 use crate::slots::Slot;
 
@@ -80,6 +81,9 @@ impl<C: Cipher> Engine<C> {
         }
         let bytes =
             encoding.history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?;
+        let clock = encoding.history.clock(sent.source, sent.source_sequence);
+        let captured = Captured::read(bytes, &ids, clock);
+        let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
         if !stream.budget.take(now, bytes.len()) {
             return Err(NotSent::OverBudget);
@@ -93,7 +97,7 @@ impl<C: Cipher> Engine<C> {
                 let index = rtx.sequence;
                 rtx.sequence = index.next();
                 prefix.push(&sent.rewrite.sequence.low().0.to_be_bytes());
-                (rtx.ssrc, payload_type, index, peer.egress.stamp(wall_clock), None)
+                (rtx.ssrc, payload_type, index, peer.egress.stamp(wall_clock, sent.stamp.playout_delay), None)
             }
             None => {
                 let index = stream.index(sent.rewrite.sequence).ok_or(NotSent::Unsendable)?;
@@ -110,10 +114,11 @@ impl<C: Cipher> Engine<C> {
             marker: sent.rewrite.marker,
             mid: &subscription.spec.mid,
             passed: passed(publication),
-            written: &[],
+            written: written.as_slice(),
             stamp,
             prefix: prefix.as_bytes(),
             replaces: sent.rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),
+            cut: sent.cut.into(),
             again,
         };
         let mut packet = Plain { bytes, header_len, ids: &ids };

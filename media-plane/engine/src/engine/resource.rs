@@ -166,7 +166,7 @@ impl<C: Cipher> Engine<C> {
             return Err(Refusal::Taken);
         }
         let more = (before.paused && !spec.paused) || before.layer_max < spec.layer_max;
-        subscription.spec = spec;
+        subscription.update(spec);
         subscription.apply(publication);
         let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
         if let Some(layer) = wanted {

@@ -3,8 +3,12 @@
 use forward::forwarder::Forwarder;
 use units::handle::{PeerId, PublicationId};
 use units::rtp::{PayloadType, Ssrc};
+use units::sequence::Seq;
+use units::time::Instant;
+use wire::rtcp::report::ReportBlock;
 
 use crate::command::{MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
+use crate::egress::playout::Playout;
 use crate::egress::{Rtx, Stream, history};
 use crate::ingress::codec;
 use crate::quality::Totals;
@@ -18,6 +22,7 @@ pub struct Subscription {
     pub peer: Slot<PeerId>,
     pub publication: Slot<PublicationId>,
     pub stream: Stream,
+    playout: Option<Playout>,
     /// Made for the codec of the first packet.
     forwarder: Option<Forwarding>,
     pub started: bool,
@@ -29,6 +34,7 @@ pub struct Subscription {
 struct Forwarding {
     forwarder: Forwarder,
     class: forward::facts::Class,
+    clock_rate: u32,
 }
 
 impl Subscription {
@@ -46,7 +52,44 @@ impl Subscription {
         };
         let rtx = spec.rtx_ssrc.map(|ssrc| Rtx { ssrc, sequence: first_sequence(random) });
         let stream = Stream::new(spec.ssrc, rtx, capacity);
-        Self { spec, peer, publication, stream, forwarder: None, started: false, told: Totals::default() }
+        let playout = spec.playout_delay.map(Playout::new);
+        Self {
+            spec,
+            peer,
+            publication,
+            stream,
+            playout,
+            forwarder: None,
+            started: false,
+            told: Totals::default(),
+        }
+    }
+
+    /// Takes what `spec` says; what goes on keeps its state.
+    pub fn update(&mut self, spec: SubscriptionSpec) {
+        if spec.playout_delay != self.spec.playout_delay {
+            self.playout = spec.playout_delay.map(Playout::new);
+        }
+        self.spec = spec;
+    }
+
+    /// From now on other keys seal.
+    pub fn rekeyed(&mut self) {
+        self.stream.rekeyed();
+        // The client may have a new receiver, which knows nothing.
+        self.playout = self.spec.playout_delay.map(Playout::new);
+    }
+
+    /// The playout delay that the packet with this number tells.
+    pub fn playout_told_by(&mut self, now: Instant, sequence: Seq) -> Option<[u8; 3]> {
+        self.playout.as_mut()?.told_by(now, sequence)
+    }
+
+    /// Lets the playout delay follow what the client reports.
+    pub fn learn_playout(&mut self, now: Instant, block: &ReportBlock) {
+        if let (Some(playout), Some(forwarding)) = (&mut self.playout, &self.forwarder) {
+            playout.reported(now, block, forwarding.clock_rate);
+        }
     }
 
     /// Tells the forwarder what is wanted now.
@@ -63,7 +106,7 @@ impl Subscription {
         let class = codec::class(codec.codec);
         if self.forwarder.is_none() {
             let forwarder = Forwarder::new(class, codec.clock_rate);
-            self.forwarder = Some(Forwarding { forwarder, class });
+            self.forwarder = Some(Forwarding { forwarder, class, clock_rate: codec.clock_rate });
             self.apply(publication);
         }
         let forwarding = self.forwarder.as_mut().filter(|forwarding| forwarding.class == class)?;
@@ -88,6 +131,6 @@ impl Subscription {
 }
 
 /// Where a stream begins: far enough from the wrap that the receiver can't misjudge the roll-over counter (RFC 3711 §3.3.1).
-fn first_sequence(random: &mut Random) -> units::sequence::Seq {
-    units::sequence::Seq(random.draw() & 0x3fff | 1)
+fn first_sequence(random: &mut Random) -> Seq {
+    Seq(random.draw() & 0x3fff | 1)
 }

@@ -119,5 +119,7 @@ pub(crate) fn subscription_spec(id: u64, peer: u64, publication: u64, ssrc: u32)
         layer_max: 2,
         temporal_layer_max: 3,
         cname: String::from("cname"),
+        playout_delay: None,
+        strip_packet_trailer: false,
     }
 }
