@@ -66,6 +66,7 @@ impl Registry {
     /// Whether a join would be let in, as far as that can be told without joining.
     pub async fn validate(&self, arrival: &Arrival) -> Result<(), JoinError> {
         admission::check(&self.context.config, arrival)?;
+        self.has_capacity(arrival)?;
         if self.rooms.find(&arrival.room).is_some() {
             return Ok(());
         }
@@ -140,6 +141,7 @@ impl Registry {
 
     /// The way into the room, which is opened if need be. `None`: there is none to resume in.
     fn door(&self, arrival: &Arrival) -> Result<Option<mpsc::Sender<Letter>>, JoinError> {
+        self.has_capacity(arrival)?;
         if let Some(entry) = self.rooms.find(&arrival.room) {
             return Ok(Some(entry.inbox));
         }
@@ -159,8 +161,13 @@ impl Registry {
         if self.draining.load(Ordering::Relaxed) {
             return Err(JoinError::Draining);
         }
+        Ok(())
+    }
+
+    /// LiveKit denies entry to rooms that are there, too. Who resumes has its tracks here already.
+    fn has_capacity(&self, arrival: &Arrival) -> Result<(), JoinError> {
         let tracks_max = usize::try_from(self.context.config.limit.num_tracks).unwrap_or(usize::MAX);
-        if tracks_max > 0 && self.counts().tracks >= tracks_max {
+        if tracks_max > 0 && !arrival.reconnect && self.counts().tracks >= tracks_max {
             return Err(JoinError::LimitReached(Limit::Tracks));
         }
         Ok(())

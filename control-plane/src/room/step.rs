@@ -1,6 +1,6 @@
 //! One step of a room: finds the verb for a request. Rules live with the verbs.
 //!
-//! Who says what, of the 31 messages that a server may say:
+//! Who says what, of the 30 messages that a server may say:
 //!
 //! | `SignalResponse` | said by |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | `connection_quality` | `quality` |
 //! | `subscribed_quality_update` | `dynacast` |
 //! | `stream_state_update`, `subscribed_audio_codec_update` | later, with the forwarding core: stream allocation |
-//! | `refresh_token` | `refreshing` |
+//! | `refresh_token` | `refreshing`, signed in `actor` |
 //! | `pong`, `pong_resp` | `join::ParticipantHandle` |
 //! | `reconnect` | `resuming`, worded in `welcome` |
 //! | `request_response` | `answering`, for every verb that may refuse |

@@ -20,7 +20,7 @@ use crate::room::turn::Turn;
 /// The client asks for tracks, or not to have them.
 pub fn update(turn: &mut Turn<'_>, who: &ParticipantSid, request: &UpdateSubscription) {
     let others = request.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
-    for sid in request.track_sids.iter().chain(others).take(SIDS_MAX) {
+    for sid in bounded(turn, request.track_sids.iter().chain(others)) {
         let sid = TrackSid(sid.clone());
         if turn.room.tracks.get(&sid).is_none_or(|track| !track.record.live) {
             // What does not exist is not remembered: a client cannot fill our memory with it.
@@ -48,9 +48,18 @@ fn choose(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid, subscribe: 
 /// The client says how it wants to see tracks.
 pub fn set(turn: &mut Turn<'_>, who: &ParticipantSid, request: &UpdateTrackSettings) {
     let settings = Settings::of(request);
-    for sid in request.track_sids.iter().take(SIDS_MAX) {
+    for sid in bounded(turn, request.track_sids.iter()) {
         change_settings(turn, who, &TrackSid(sid.clone()), |_| settings);
     }
+}
+
+/// As many as one message may name; that there were more is counted.
+fn bounded<'a>(turn: &mut Turn<'_>, mut sids: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+    let bounded = sids.by_ref().take(SIDS_MAX).collect();
+    if sids.next().is_some() {
+        turn.refuse(Refused::SubscriptionLimit);
+    }
+    bounded
 }
 
 /// After a resume: tracks that the client does not show.

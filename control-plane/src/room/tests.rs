@@ -5,6 +5,8 @@ mod actor;
 mod client;
 mod dynacast;
 mod joining;
+mod limits;
+mod owners;
 mod properties;
 mod publishing;
 mod requests;

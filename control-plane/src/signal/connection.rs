@@ -372,6 +372,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn fragments_of_a_message_that_is_too_large_are_not_collected() {
+        let mut line = line().await;
+        for opcode in [Data::Binary, Data::Continue, Data::Continue] {
+            let header =
+                FrameHeader { is_final: false, opcode: OpCode::Data(opcode), ..FrameHeader::default() };
+            let part = RawFrame::from_payload(header, vec![0; 1024 * 1024].into());
+            line.client.send(Frame::Frame(part)).await.unwrap();
+        }
+        assert_eq!(line.close_code().await, Some(close_code::SIZE));
+        assert_eq!(line.counters.too_large.value(), 1);
+    }
+
+    #[tokio::test]
     async fn bad_frames_close_with_a_reason_and_the_room_hears() {
         let many = Frame::text(format!("[{}]", ",".repeat(20_000)));
         let unmasked_text = vec![0xff, 0xfe];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
-use livekit_protocol::{DisconnectReason, LeaveRequest, ServerInfo};
+use livekit_protocol::{AddTrackRequest, DisconnectReason, LeaveRequest, ServerInfo};
 use proto::command::Command;
 use proto::media::v1 as proto;
 use proto::resource::Spec;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::media::placement::Planes;
 use crate::media::plane::Plane;
 use crate::room::census::Counts;
-use crate::room::join::{Arrival, Join, JoinError, Joined, ParticipantHandle};
+use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
 use crate::room::registry::{Context, Registry};
 use crate::room::tests::stage::{Stage, kinds};
 use crate::room::tests::{arrival, message_name};
@@ -149,6 +149,29 @@ async fn rooms_are_opened_as_configuration_and_drain_allow() {
     assert_eq!(registry.validate(&creator).await, Ok(()));
     registry.drain(Instant::now()).await;
     assert_eq!(registry.validate(&creator).await, Err(JoinError::Draining));
+}
+
+#[tokio::test]
+async fn limit_of_tracks_denies_entry_but_no_resume() {
+    let mut stage = Stage::start().await;
+    let limited =
+        Config { limit: crate::config::Limit { num_tracks: 2, ..Default::default() }, ..Config::default() };
+    let registry = registry(vec![stage.plane.clone()], limited);
+    let (alice, _alice_hears) = inside(&registry, &mut stage, "alice").await;
+    for (cid, tracks) in [("microphone", 1), ("camera", 2)] {
+        assert_eq!(registry.validate(&arrival("bob")).await, Ok(()), "before {cid}");
+        alice.request(Request::AddTrack(AddTrackRequest { cid: cid.into(), ..Default::default() }));
+        until("the track is counted", || registry.counts().tracks == tracks).await;
+    }
+    let mut elsewhere = arrival("bob");
+    elsewhere.room = "another".into();
+    elsewhere.claims.video.room = "another".into();
+    for denied in [arrival("bob"), elsewhere] {
+        assert_eq!(registry.validate(&denied).await, Err(JoinError::LimitReached(Limit::Tracks)));
+        let (denied, _outgoing) = join(denied);
+        assert_eq!(registry.join(denied).await.unwrap_err(), JoinError::LimitReached(Limit::Tracks));
+    }
+    assert_eq!(registry.validate(&Arrival { reconnect: true, ..arrival("alice") }).await, Ok(()));
 }
 
 #[tokio::test]
