@@ -40,6 +40,8 @@ struct Counted {
     lent: usize,
     datagrams: u64,
     bytes: u64,
+    /// What the engine told since last asked.
+    told: Vec<Event>,
 }
 
 impl Outbox for Counted {
@@ -53,7 +55,9 @@ impl Outbox for Counted {
         self.bytes += len as u64;
     }
 
-    fn event(&mut self, _event: Event) {}
+    fn event(&mut self, event: Event) {
+        self.told.push(event);
+    }
 }
 
 impl<C: Cipher> Call<C> {
@@ -66,7 +70,13 @@ impl<C: Cipher> Call<C> {
         let mut call = Self {
             media,
             engine: Engine::new(config),
-            out: Counted { slab: vec![[0; DATAGRAM_LEN_MAX]; SLAB], lent: 0, datagrams: 0, bytes: 0 },
+            out: Counted {
+                slab: vec![[0; DATAGRAM_LEN_MAX]; SLAB],
+                lent: 0,
+                datagrams: 0,
+                bytes: 0,
+                told: Vec::with_capacity(256),
+            },
             now: Instant(1_000_000_000),
             outbound: Outbound::new(&keys(0, true)),
             sealed: 0,
@@ -96,6 +106,7 @@ impl<C: Cipher> Call<C> {
     pub fn prepare(&mut self, count: u64) {
         debug_assert!(count <= BATCH, "consent would be lost");
         self.check_all();
+        self.out.told.clear();
         self.datagrams.clear();
         for _ in 0..count {
             let datagram = self.media.packet(&mut self.outbound, self.sealed);
@@ -117,6 +128,12 @@ impl<C: Cipher> Call<C> {
             self.engine.receive(self.now, path(0), datagram, &mut self.out);
             self.received += 1;
         }
+    }
+
+    /// What the engine told since the last [`Self::prepare`].
+    #[must_use]
+    pub fn told(&self) -> &[Event] {
+        &self.out.told
     }
 
     #[must_use]

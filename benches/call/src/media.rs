@@ -1,4 +1,4 @@
-//! What the publisher sends: VP8 with three temporal layers in bursts of packets, or Opus.
+//! What the publisher sends: VP8 with three temporal layers in bursts of packets, Opus, or Opus in RED.
 
 use core::time::Duration;
 
@@ -14,6 +14,8 @@ use wire::vp8::{Descriptor, Temporal};
 pub enum Media {
     Video,
     Audio,
+    /// Two frames repeated in each packet (RFC 2198).
+    Red,
 }
 
 impl Media {
@@ -21,7 +23,8 @@ impl Media {
     pub fn payload_type(self) -> PayloadType {
         match self {
             Self::Video => PayloadType(96),
-            Self::Audio => PayloadType(111),
+            Self::Audio => OPUS,
+            Self::Red => PayloadType(63),
         }
     }
 
@@ -30,7 +33,7 @@ impl Media {
     pub fn rhythm(self) -> (u64, Duration) {
         match self {
             Self::Video => (PACKETS, Duration::from_nanos(33_333_333)), // ~2.1 Mbit/s
-            Self::Audio => (1, Duration::from_millis(20)),
+            Self::Audio | Self::Red => (1, Duration::from_millis(20)),
         }
     }
 
@@ -40,7 +43,7 @@ impl Media {
         let sequence = Seq(index);
         let (ticks, marker) = match self {
             Self::Video => (index / PACKETS * 3_000, index % PACKETS == PACKETS - 1),
-            Self::Audio => (index * 960, false),
+            Self::Audio | Self::Red => (index * 960, false),
         };
         let [a, b, c, d, ..] = ticks.to_le_bytes();
         let fields = Fields {
@@ -55,12 +58,13 @@ impl Media {
         // 30 dB below overload, and speech (RFC 6464 §3).
         let level = [0x80 | 30];
         let elements: [(u8, &[u8]); 3] = [(1, b"1"), (5, &transport), (4, &level)];
-        let elements = elements.get(..if self == Self::Audio { 3 } else { 2 }).unwrap_or_default();
+        let elements = elements.get(..if self == Self::Video { 2 } else { 3 }).unwrap_or_default();
         let mut datagram = vec![0; 1_500];
         let header_len = write_header(&mut datagram, &fields, elements).expect("there is room");
         let payload = match self {
             Self::Video => video_payload(index / PACKETS, index.is_multiple_of(PACKETS)),
-            Self::Audio => vec![0x5a; 80],
+            Self::Audio => vec![0x5a; FRAME_LEN],
+            Self::Red => red_payload(),
         };
         let len = outbound.seal_rtp(sequence, &mut datagram, header_len, &payload).expect("there is room");
         datagram.truncate(len);
@@ -99,7 +103,23 @@ fn video_payload(picture: u64, start_of_picture: bool) -> Vec<u8> {
     payload
 }
 
+fn red_payload() -> Vec<u8> {
+    let mut payload = Vec::new();
+    for frames_ago in [2, 1] {
+        // RFC 2198 §3: a bit that says that more follows, the codec; 14 bits of offset, 10 of length.
+        let field: u32 = (frames_ago * 960) << 10 | FRAME_LEN_BITS;
+        payload.push(0x80 | OPUS.0);
+        payload.extend(field.to_be_bytes().into_iter().skip(1));
+    }
+    payload.push(OPUS.0);
+    payload.resize(payload.len() + 3 * FRAME_LEN, 0x5a);
+    payload
+}
+
+pub const OPUS: PayloadType = PayloadType(111);
 pub const SOURCE: Ssrc = Ssrc(1_000);
+const FRAME_LEN: usize = FRAME_LEN_BITS as usize;
+const FRAME_LEN_BITS: u32 = 80;
 const VIDEO_LEN: usize = 1_100;
 /// Of each picture.
 const PACKETS: u64 = 8;

@@ -10,7 +10,7 @@ use srtp::keys::{Keys, Profile};
 use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
 use units::rtp::{Mid, PayloadType, Ssrc};
 
-use crate::media::{Media, SOURCE};
+use crate::media::{Media, OPUS, SOURCE};
 
 pub(crate) fn credentials(peer: u16) -> IceCredentials {
     IceCredentials { ufrag: format!("u{peer}"), password: format!("a-password-of-peer-{peer}") }
@@ -55,27 +55,25 @@ pub(crate) fn peer_spec(peer: u16) -> PeerSpec {
 
 pub(crate) fn publication(media: Media) -> PublicationSpec {
     let payload_type = media.payload_type();
-    let (kind, codec) = match media {
-        Media::Video => (
-            MediaKind::Video,
-            PayloadCodec {
-                payload_type,
-                codec: Codec::Vp8,
-                clock_rate: 90_000,
-                rtx_payload_type: Some(PayloadType(97)),
-            },
-        ),
-        Media::Audio => (
-            MediaKind::Audio,
-            PayloadCodec { payload_type, codec: Codec::Opus, clock_rate: 48_000, rtx_payload_type: None },
-        ),
+    let opus =
+        PayloadCodec { payload_type: OPUS, codec: Codec::Opus, clock_rate: 48_000, rtx_payload_type: None };
+    let (kind, codecs) = match media {
+        Media::Video => {
+            let rtx_payload_type = Some(PayloadType(97));
+            let vp8 = PayloadCodec { payload_type, codec: Codec::Vp8, clock_rate: 90_000, rtx_payload_type };
+            (MediaKind::Video, vec![vp8])
+        }
+        Media::Audio => (MediaKind::Audio, vec![opus]),
+        Media::Red => {
+            (MediaKind::Audio, vec![PayloadCodec { payload_type, codec: Codec::Red, ..opus }, opus])
+        }
     };
     PublicationSpec {
         id: PublicationId(1),
         peer: PeerId(0),
         kind,
         mid: Mid::new(b"1").expect("short"),
-        codecs: vec![codec],
+        codecs,
         encodings: vec![EncodingSpec { rid: None, ssrc: Some(SOURCE), rtx_ssrc: None }],
         muted: false,
         nack: media == Media::Video,
@@ -85,6 +83,17 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
 }
 
 pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
+    let payload = |from, to| PayloadMapping { from, to: PayloadType(to), rtx: Some(PayloadType(to + 1)) };
+    let payloads = match media {
+        Media::Video | Media::Audio => vec![payload(media.payload_type(), 100)],
+        // Every other subscriber does without RED.
+        Media::Red => {
+            vec![
+                payload(media.payload_type(), if peer.is_multiple_of(2) { 98 } else { 100 }),
+                payload(OPUS, 100),
+            ]
+        }
+    };
     SubscriptionSpec {
         id: SubscriptionId(peer.into()),
         peer: PeerId(peer.into()),
@@ -92,11 +101,7 @@ pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
         mid: Mid::new(b"5").expect("short"),
         ssrc: Ssrc(10_000 + u32::from(peer)),
         rtx_ssrc: Some(Ssrc(20_000 + u32::from(peer))),
-        payloads: vec![PayloadMapping {
-            from: media.payload_type(),
-            to: PayloadType(100),
-            rtx: Some(PayloadType(101)),
-        }],
+        payloads,
         paused: false,
         layer_max: 2,
         temporal_layer_max: 3,

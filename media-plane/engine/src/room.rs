@@ -21,6 +21,8 @@ pub struct Room {
     pub publications: Vec<Slot<PublicationId>>,
     /// As told last: loudest first.
     pub speakers: Vec<(PublicationId, f32)>,
+    /// Where the next ones are gathered.
+    pub speakers_now: Vec<(PublicationId, f32)>,
     pub speakers_at: Instant,
     pub layers_at: Instant,
     pub quality_at: Instant,
@@ -35,6 +37,7 @@ impl Room {
             peers: Vec::new(),
             publications: Vec::new(),
             speakers: Vec::new(),
+            speakers_now: Vec::new(),
             speakers_at: now + interval(&spec.audio_levels),
             layers_at: now + LAYERS_INTERVAL,
             quality_at: now + QUALITY_INTERVAL,

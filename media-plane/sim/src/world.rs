@@ -162,6 +162,12 @@ impl World {
         self.engine.counters()
     }
 
+    /// Allocations that the engine has handed over in what it told.
+    #[must_use]
+    pub fn handed_over(&self) -> u64 {
+        self.slab.handed_over
+    }
+
     fn set_up(&mut self) {
         let audio_levels = AudioLevels {
             active_level: 35,
@@ -416,12 +422,13 @@ struct Slab {
     buffer: Vec<u8>,
     sent: Vec<(SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
+    handed_over: u64,
 }
 
 impl Default for Slab {
     fn default() -> Self {
         // Not zeros: what is lent has unspecified content.
-        Self { buffer: vec![0xa5; DATAGRAM_LEN_MAX], sent: Vec::new(), events: Vec::new() }
+        Self { buffer: vec![0xa5; DATAGRAM_LEN_MAX], sent: Vec::new(), events: Vec::new(), handed_over: 0 }
     }
 }
 
@@ -436,7 +443,20 @@ impl Outbox for Slab {
     }
 
     fn event(&mut self, event: Event) {
+        self.handed_over += allocations(&event);
         at_work::aside(|| self.events.push(event));
+    }
+}
+
+/// What a message to other threads owns.
+fn allocations(event: &Event) -> u64 {
+    match event {
+        Event::Dtls { .. } => 1,
+        Event::Speakers { speakers, .. } => u64::from(!speakers.is_empty()),
+        Event::Quality { publications, subscriptions, .. } => {
+            u64::from(!publications.is_empty()) + u64::from(!subscriptions.is_empty())
+        }
+        _ => 0,
     }
 }
 

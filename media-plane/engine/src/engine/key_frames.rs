@@ -1,6 +1,5 @@
 //! Key frames: who wants them, which pictures are given up for them, and the requests to publishers.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use srtp::cipher::Cipher;
@@ -63,20 +62,23 @@ impl<C: Cipher> Engine<C> {
     /// Does without what a publisher was asked for too often or too long; and asks for a key frame where that hurts.
     pub(super) fn give_up(&mut self, now: Instant, slot: Slot<PeerId>) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let mut broken = Vec::new();
         for (_, source) in peer.ingress.sources_mut() {
             self.counters.packets_given_up += u64::from(source.nack.give_up(now));
-            if source.nack.take_broken() {
-                broken.extend(source.media());
-            }
         }
-        for Assignment { publication, layer, .. } in broken {
+        while let Some(broken) = self.take_broken(slot) {
+            let Some(Assignment { publication, layer, .. }) = broken else { continue };
             if self.is_forwarded(publication, layer) {
                 self.counters.pictures_given_up += 1;
                 let layers = 1_u8.checked_shl(u32::from(layer)).unwrap_or(0);
                 self.want_key_frames(now, publication, layers, Wish::Lost);
             }
         }
+    }
+
+    /// One of the sources that miss something for good, each once; and what it is.
+    fn take_broken(&mut self, slot: Slot<PeerId>) -> Option<Option<Assignment>> {
+        let mut sources = self.peers.get_mut(slot)?.ingress.sources_mut();
+        sources.find_map(|(_, source)| source.nack.take_broken().then(|| source.media()))
     }
 
     fn is_forwarded(&mut self, publication: Slot<PublicationId>, layer: u8) -> bool {

@@ -1,6 +1,5 @@
 //! What is sent to a peer when its time comes: transport feedback, NACKs, reports, key-frame requests; and its consent.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use bwe::receive::Interval;
@@ -87,19 +86,22 @@ fn receiver_reports<C: Cipher, O: Outbox>(
     batch: &mut Batch<'_, C, O>,
 ) {
     timers.reports_at = Some(now + REPORT_INTERVAL);
-    let blocks: Vec<ReportBlock> = ingress
+    let mut blocks = ingress
         .sources_mut()
         .filter(|(_, source)| source.assignment.is_some())
         .filter_map(|(ssrc, source)| Some(block(ssrc, source.reception.report(now)?)))
-        .collect();
-    for blocks in blocks.chunks(BLOCKS_MAX) {
-        let _ = batch.add(|builder| builder.receiver_report(sender, blocks));
+        .peekable();
+    let is_idle = blocks.peek().is_none();
+    while let Some(first) = blocks.peek() {
+        let mut chunk = [*first; BLOCKS_MAX];
+        let count = chunk.iter_mut().zip(&mut blocks).map(|(slot, block)| *slot = block).count();
+        let _ = batch.add(|builder| builder.receiver_report(sender, chunk.get(..count).unwrap_or_default()));
     }
     if let Some((ssrc, last_receiver_report, came_at)) = timers.reference_time.take() {
         let answer = LastReceiverReport { ssrc, last_receiver_report, delay: short_time(now - came_at) };
         let _ = batch.add(|builder| builder.last_receiver_reports(sender, &[answer]));
     }
-    if blocks.is_empty() {
+    if is_idle {
         timers.reports_at = None;
     }
 }
@@ -128,11 +130,14 @@ fn bandwidth<C: Cipher, O: Outbox>(
         return;
     }
     let mut totals = Totals::default();
-    let mut ssrcs = Vec::new();
+    let (mut ssrcs, mut tracks) = ([Ssrc(0); REMB_SSRCS_MAX], 0);
     for (ssrc, source) in ingress.sources().filter(|(_, source)| source.assignment.is_some()) {
         totals = totals.plus(source.totals());
         if source.media().is_some() {
-            ssrcs.push(ssrc);
+            if let Some(slot) = ssrcs.get_mut(tracks) {
+                *slot = ssrc;
+            }
+            tracks += 1;
         }
     }
     let before = core::mem::replace(&mut uplink.before, totals);
@@ -142,12 +147,12 @@ fn bandwidth<C: Cipher, O: Outbox>(
             bytes: totals.bytes.saturating_sub(before.bytes),
             packets: totals.packets.saturating_sub(before.packets),
             packets_lost: u64::try_from(totals.lost - before.lost).unwrap_or(0),
-            tracks: u32::try_from(ssrcs.len()).unwrap_or(u32::MAX),
+            tracks: u32::try_from(tracks).unwrap_or(u32::MAX),
         },
     );
-    if !ssrcs.is_empty() {
-        ssrcs.truncate(REMB_SSRCS_MAX);
-        let _ = batch.add(|builder| builder.remb(sender, estimate, &ssrcs));
+    if tracks > 0 {
+        let ssrcs = ssrcs.get(..tracks).unwrap_or(&ssrcs);
+        let _ = batch.add(|builder| builder.remb(sender, estimate, ssrcs));
     }
 }
 

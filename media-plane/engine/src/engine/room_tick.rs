@@ -82,7 +82,8 @@ impl<C: Cipher> Engine<C> {
     fn tell_quality(&mut self, slot: Slot<RoomId>, out: &mut impl Outbox) {
         let Some(room) = self.rooms.get(slot) else { return };
         let mut publications = Vec::with_capacity(room.publications.len());
-        let mut subscriptions = Vec::new();
+        let subscribers = |slot| self.publications.get(slot).map_or(0, |it| it.subscribers.len());
+        let mut subscriptions = Vec::with_capacity(room.publications.iter().copied().map(subscribers).sum());
         for slot in &room.publications {
             let Some(publication) = self.publications.get_mut(*slot) else { continue };
             let peer = self.peers.get(publication.peer);
@@ -125,7 +126,8 @@ fn tell_speakers(
     publications: &Slots<PublicationId, Publication>,
     out: &mut impl Outbox,
 ) {
-    let mut speakers: Vec<(PublicationId, f32)> = Vec::new();
+    let speakers = &mut room.speakers_now;
+    speakers.clear();
     for publication in room.publications.iter().filter_map(|slot| publications.get(*slot)) {
         if let Some(level) = publication.speaker.level(now, &room.audio_levels) {
             speakers.push((publication.spec.id, level));
@@ -133,9 +135,9 @@ fn tell_speakers(
     }
     // Equally loud ones keep their order.
     speakers.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    if speakers != room.speakers {
-        room.speakers.clone_from(&speakers);
-        out.event(Event::Speakers { room: room.id, speakers });
+    if *speakers != room.speakers {
+        room.speakers.clone_from(speakers);
+        out.event(Event::Speakers { room: room.id, speakers: speakers.clone() });
     }
 }
 
