@@ -29,7 +29,7 @@ pub(crate) fn room() -> RoomSpec {
         update_interval: Duration::from_millis(400),
         smooth_intervals: 2,
     };
-    RoomSpec { id: RoomId(1), audio_levels }
+    RoomSpec { id: RoomId(1), audio_levels, sif_trailer: Vec::new() }
 }
 
 pub(crate) fn peer_spec(peer: u16) -> PeerSpec {
@@ -79,6 +79,7 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
         nack: media == Media::Video,
         pli: media == Media::Video,
         fir: false,
+        encrypted: false,
     }
 }
 

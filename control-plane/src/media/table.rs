@@ -160,7 +160,7 @@ mod tests {
     fn specs() -> [Spec; 5] {
         let (room, peer) = (1, 2);
         [
-            Spec::Room(Room { id: room, worker: 1, audio_levels: None }),
+            Spec::Room(Room { id: room, worker: 1, ..Room::default() }),
             Spec::Peer(Peer { id: peer, room, ..Peer::default() }),
             Spec::Publication(Publication { id: 3, room, peer, ..Publication::default() }),
             Spec::Subscription(Subscription { id: 4, room, peer, publication: 3, ..Subscription::default() }),

@@ -78,6 +78,7 @@ pub fn room(record: &state::Record, audio: &Audio) -> proto::Resource {
             update_interval_ms: audio.update_interval,
             smooth_intervals: audio.smooth_intervals,
         }),
+        sif_trailer: record.sif_trailer.clone().into_bytes(),
     };
     resource(Spec::Room(spec), record)
 }

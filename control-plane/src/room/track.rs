@@ -117,6 +117,7 @@ impl Track {
             nack: publication.nack,
             pli: publication.pli,
             fir: publication.fir,
+            encrypted: self.record.info.encryption() != livekit_protocol::encryption::Type::None,
         }
     }
 }

@@ -54,7 +54,13 @@ pub enum Refusal {
 pub struct RoomSpec {
     pub id: RoomId,
     pub audio_levels: AudioLevels,
+    /// Ends frames of our own where frames are encrypted end to end; empty: none are made there. At most
+    /// [`SIF_TRAILER_LEN_MAX`] bytes, and never another one.
+    pub sif_trailer: Vec<u8>,
 }
+
+/// Some 256 bits of text fit.
+pub const SIF_TRAILER_LEN_MAX: usize = 64;
 
 /// How active speakers are told from levels (RFC 6464), as LiveKit's `audio` configuration has it.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +154,8 @@ pub struct PublicationSpec {
     pub nack: bool,
     pub pli: bool,
     pub fir: bool,
+    /// Frames are encrypted end to end.
+    pub encrypted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,6 +41,11 @@ counters! {
     /// Copies of packets that were sent to subscribers.
     copies_sent,
     copy_bytes_sent,
+    /// Packets of our own to subscribers: silence, blank frames, padding.
+    own_packets_sent,
+    own_bytes_sent,
+    /// Streams that ended without blank frames: too many did at once.
+    streams_cut_off,
     /// Checks answered.
     checks_answered,
     dtls_records_received,

@@ -2,6 +2,7 @@
 
 pub mod header;
 pub mod history;
+pub mod own;
 pub mod playout;
 pub mod recovery;
 pub mod report;
@@ -120,6 +121,8 @@ pub struct Copied<'a> {
     pub index: Seq,
     pub timestamp: u32,
     pub marker: bool,
+    /// All of the payload is padding.
+    pub padded: bool,
     pub mid: &'a Mid,
     /// Received elements that are passed on, unless others are `written` in their place.
     pub passed: &'a [ExtensionKind],
@@ -164,7 +167,7 @@ pub fn send_copy<C: Cipher>(
         sequence: copied.index.low(),
         timestamp: copied.timestamp,
         ssrc: copied.ssrc,
-        padding: false,
+        padding: copied.padded,
     };
     let header_len = write_header(buffer, &fields, elements.as_slice()).map_err(|_| CopyReason::TooLong)?;
     let header_digest = digest(buffer.get(..header_len).unwrap_or_default());

@@ -1,9 +1,11 @@
 //! The engine: what there is, and in which order a datagram, a command and a moment pass through it.
 
+mod blanks;
 mod check;
 mod feedback;
 mod key_frames;
 mod media;
+mod own_out;
 mod reports;
 mod resend;
 mod resource;
@@ -107,13 +109,13 @@ impl<C: Cipher> Engine<C> {
     pub fn command(&mut self, now: Instant, command: Command, out: &mut impl Outbox) -> Result<(), Refusal> {
         let done = match command {
             Command::UpsertRoom(spec) => self.upsert_room(now, &spec),
-            Command::DeleteRoom(id) => self.delete_room(id),
+            Command::DeleteRoom(id) => self.delete_room(now, id),
             Command::UpsertPeer(spec) => self.upsert_peer(&spec),
-            Command::DeletePeer(id) => self.delete_peer(id),
+            Command::DeletePeer(id) => self.delete_peer(now, id),
             Command::UpsertPublication(spec) => self.upsert_publication(now, *spec),
-            Command::DeletePublication(id) => self.delete_publication(id),
+            Command::DeletePublication(id) => self.delete_publication(now, id),
             Command::UpsertSubscription(spec) => self.upsert_subscription(now, *spec),
-            Command::DeleteSubscription(id) => self.delete_subscription(id),
+            Command::DeleteSubscription(id) => self.delete_subscription(now, id),
             Command::RequestKeyFrame(id) => self.request_key_frame(now, id),
             Command::Keys { peer, keys } => self.install_keys(now, peer, &keys, out),
             Command::Datagram { peer, bytes } => self.send_dtls(peer, &bytes, out),
@@ -143,6 +145,7 @@ impl<C: Cipher> Engine<C> {
             let Some(id) = self.peers.get(slot).map(|peer| peer.id) else { continue };
             self.work = Work::Other(id);
             self.peer_due(now, slot, out);
+            self.blanks_due(now, slot, out);
             let next = self.peer_next_at(slot);
             self.peer_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
         }
@@ -151,12 +154,12 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// Removes a peer over whose work the engine panicked, and all that is its own.
-    pub fn evict(&mut self, _now: Instant, id: PeerId, out: &mut impl Outbox) {
+    pub fn evict(&mut self, now: Instant, id: PeerId, out: &mut impl Outbox) {
         if matches!(self.work, Work::Datagram(_)) {
             self.counters.discard(Reason::Panic);
         }
         self.work = Work::None;
-        if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(id).is_ok() {
+        if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(now, id).is_ok() {
             self.counters.peers_evicted += 1;
         }
         self.count_resources();
@@ -252,6 +255,7 @@ impl<C: Cipher> Engine<C> {
         peer.transport.install(keys);
         peer.ingress.restart();
         peer.retired.clear();
+        peer.blanks.clear();
         for subscription in &peer.subscriptions {
             if let Some(subscription) = self.subscriptions.get_mut(*subscription) {
                 subscription.rekeyed();

@@ -1,5 +1,6 @@
 //! One remote transport: who it is, where it is, and its two halves, ingress and egress.
 
+pub mod blanks;
 pub mod consent;
 pub mod ice;
 pub mod record_budget;
@@ -24,6 +25,7 @@ use crate::hash::Seeded;
 use crate::ingress::Ingress;
 use crate::ingress::elements::ExtensionIds;
 use crate::path::Path;
+use crate::peer::blanks::Blanks;
 use crate::peer::consent::{Consent, ConsentTimer};
 use crate::peer::ice::Ice;
 use crate::peer::record_budget::RecordBudget;
@@ -52,6 +54,7 @@ pub struct Peer<C: Cipher> {
     /// Smoothed over all streams that are sent to the peer.
     pub rtt: Option<Duration>,
     pub timers: Timers,
+    pub blanks: Blanks,
 }
 
 /// The bandwidth feedback that the peer gets for what it sends.
@@ -98,6 +101,7 @@ impl<C: Cipher> Peer<C> {
             retired: IndexSet::with_hasher(seed),
             rtt: None,
             timers: Timers::default(),
+            blanks: Blanks::default(),
         };
         peer.update(spec);
         peer

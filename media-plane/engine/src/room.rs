@@ -17,6 +17,7 @@ use crate::slots::Slot;
 pub struct Room {
     pub id: RoomId,
     pub audio_levels: AudioLevels,
+    pub sif_trailer: Vec<u8>,
     pub peers: Vec<Slot<PeerId>>,
     pub publications: Vec<Slot<PublicationId>>,
     /// As told last: loudest first.
@@ -34,6 +35,7 @@ impl Room {
         Self {
             id: spec.id,
             audio_levels: spec.audio_levels,
+            sif_trailer: spec.sif_trailer.clone(),
             peers: Vec::new(),
             publications: Vec::new(),
             speakers: Vec::new(),

@@ -1,6 +1,6 @@
 //! One subscription's forwarding state, and the order of its decisions.
 
-mod own;
+pub mod own;
 
 use core::time::Duration;
 

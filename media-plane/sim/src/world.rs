@@ -175,7 +175,7 @@ impl World {
             update_interval: Duration::from_millis(400),
             smooth_intervals: 2,
         };
-        self.command(Command::UpsertRoom(RoomSpec { id: ROOM, audio_levels }));
+        self.command(Command::UpsertRoom(RoomSpec { id: ROOM, audio_levels, sif_trailer: Vec::new() }));
         for number in 0..self.ends.len() {
             let spec = self.ends.get(number).map(|end| peer_spec(number, &end.credentials));
             if let Some(spec) = spec {
@@ -526,6 +526,7 @@ fn publication_spec(kind: MediaKind) -> PublicationSpec {
         nack: is_video,
         pli: is_video,
         fir: false,
+        encrypted: false,
     }
 }
 

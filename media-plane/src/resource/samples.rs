@@ -10,7 +10,7 @@ use proto::media::v1::{
 pub(crate) fn room(id: u64, worker: u32) -> Room {
     let audio_levels =
         AudioLevels { active_level: 35, min_percentile: 40, update_interval_ms: 400, smooth_intervals: 2 };
-    Room { id, worker, audio_levels: Some(audio_levels) }
+    Room { id, worker, audio_levels: Some(audio_levels), sif_trailer: b"trailer".into() }
 }
 
 pub(crate) fn peer(id: u64, room: u64) -> Peer {
@@ -52,6 +52,7 @@ pub(crate) fn publication(id: u64, peer: u64, room: u64) -> Publication {
         nack: true,
         pli: true,
         fir: true,
+        encrypted: false,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use engine::command::{
     AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, IceCredentials, MediaKind, PayloadCodec,
-    PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
+    PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec, SIF_TRAILER_LEN_MAX,
+    SubscriptionSpec, UplinkFeedback,
 };
 use proto::media::v1;
 use units::handle::{PeerId, PublicationId, RoomId, RouteId, SubscriptionId, WorkerIndex};
@@ -26,6 +27,10 @@ pub fn room(spec: &v1::Room) -> Result<RoomSpec, String> {
                 interval => return Err(format!("update_interval_ms is {interval}, not 50 to 60000")),
             },
             smooth_intervals: at_most("smooth_intervals", levels.smooth_intervals, 100)?,
+        },
+        sif_trailer: match spec.sif_trailer.len() {
+            0..=SIF_TRAILER_LEN_MAX => spec.sif_trailer.clone(),
+            len => return Err(format!("sif_trailer has {len} bytes, more than {SIF_TRAILER_LEN_MAX}")),
         },
     })
 }
@@ -210,6 +215,7 @@ pub fn publication(spec: &v1::Publication) -> Result<PublicationSpec, String> {
         nack: spec.nack,
         pli: spec.pli,
         fir: spec.fir,
+        encrypted: spec.encrypted,
     })
 }
 
@@ -469,6 +475,7 @@ mod tests {
                     |r| r.audio_levels.as_mut().unwrap().smooth_intervals = 256,
                     "smooth_intervals",
                 ),
+                ("trailer", |r| r.sif_trailer = vec![b't'; 65], "sif_trailer"),
             ],
         );
         let spec = room(&v1::Room { audio_levels: None, ..samples::room(1, 0) }).unwrap();

@@ -19,7 +19,7 @@ pub fn ufrag(worker: u32, peer: u64) -> String {
 
 #[must_use]
 pub const fn room(id: u64, worker: u32) -> Spec {
-    Spec::Room(Room { id, worker, audio_levels: None })
+    Spec::Room(Room { id, worker, audio_levels: None, sif_trailer: Vec::new() })
 }
 
 #[must_use]

@@ -9,6 +9,7 @@ use units::sequence::{Seq, Seq16};
 use units::time::Instant;
 
 use crate::egress::header::Stamp;
+use crate::egress::own::Content;
 
 /// A ring of the newest copies by outgoing sequence number.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Copied {
     pub layer: u8,
     pub source: Ssrc,
     pub source_sequence: Seq,
+    pub origin: Origin,
     /// The publisher's and the subscriber's.
     pub payload_types: (PayloadType, PayloadType),
     pub rewrite: Rewrite,
@@ -35,6 +37,15 @@ pub struct Copied {
     pub header_digest: Option<u64>,
     pub sent_at: Instant,
     pub resent: u8,
+}
+
+/// Where the bytes of a copy come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The history of its layer.
+    Publisher,
+    /// We make them, always the same.
+    Own(Content),
 }
 
 /// Why a NACK is not answered.
@@ -66,6 +77,14 @@ impl Sent {
         {
             *slot = Some(copied);
         }
+    }
+
+    /// The copy with the highest number.
+    #[must_use]
+    pub fn last_copy(&self) -> Option<&Copied> {
+        let highest = self.highest?;
+        let newest = self.ring.get(self.index(highest)).and_then(Option::as_ref);
+        newest.filter(|copied| copied.rewrite.sequence == highest)
     }
 
     /// The copy that a NACK asks for.
@@ -129,6 +148,7 @@ mod tests {
                 layer: 0,
                 source: Ssrc(1),
                 source_sequence: Seq(sequence + 1_000),
+                origin: Origin::Publisher,
                 payload_types: (PayloadType(96), PayloadType(96)),
                 rewrite,
                 stamp: Stamp::new(NtpTime(0), Seq16(0), None),

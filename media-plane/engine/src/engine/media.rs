@@ -16,7 +16,7 @@ use wire::trailer::trailer_len;
 
 use crate::command::{Codec, ExtensionKind, MediaKind, PayloadCodec, PayloadMapping, UplinkFeedback};
 use crate::discard::{CopyReason, Reason};
-use crate::egress::sent::Copied as Remembered;
+use crate::egress::sent::{Copied as Remembered, Origin};
 use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
@@ -462,6 +462,7 @@ impl Copying<'_> {
             index,
             timestamp: rewrite.timestamp,
             marker: rewrite.marker,
+            padded: false,
             mid: &subscription.spec.mid,
             passed: passed(self.publication),
             written: written.as_slice(),
@@ -485,6 +486,7 @@ impl Copying<'_> {
             layer: self.facts.layer,
             source: self.facts.source,
             source_sequence: self.facts.sequence,
+            origin: Origin::Publisher,
             payload_types: (self.codec.payload_type, mapping.to),
             rewrite,
             stamp,

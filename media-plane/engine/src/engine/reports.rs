@@ -61,7 +61,7 @@ impl<C: Cipher> Engine<C> {
     /// When the peer has something due next.
     pub(super) fn peer_next_at(&self, slot: Slot<PeerId>) -> Option<Instant> {
         let peer = self.peers.get(slot)?;
-        let alive = [peer.consent.next_at(), peer.ice.next_expiry()];
+        let alive = [peer.consent.next_at(), peer.ice.next_expiry(), peer.blanks.next_at()];
         let sending = peer.destination().is_some() && peer.transport.outbound.is_some();
         if !sending {
             return alive.into_iter().flatten().min();

@@ -9,8 +9,9 @@ use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
 
+use crate::egress::own::{Content, OwnPacket};
 use crate::egress::recovery::Moot;
-use crate::egress::sent::NotResent;
+use crate::egress::sent::{NotResent, Origin};
 use crate::egress::splice::PREFIX_LEN_MAX;
 use crate::egress::{Copied, Plain, send_copy};
 use crate::engine::Engine;
@@ -79,9 +80,22 @@ impl<C: Cipher> Engine<C> {
         if let Some(moot) = stream.recovery.moot(&sent.rewrite, stream.sent.newest(), is_awaited) {
             return Err(NotSent::Moot(moot));
         }
-        let bytes =
-            encoding.history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?;
-        let clock = encoding.history.clock(sent.source, sent.source_sequence);
+        let mut own;
+        let bytes = match sent.origin {
+            Origin::Publisher => {
+                let history = &encoding.history;
+                history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?
+            }
+            Origin::Own(content) => {
+                let trailer = self.rooms.get(peer.room).map_or(&[][..], |room| &room.sif_trailer);
+                own = OwnPacket::new(content, trailer).ok_or(unknown)?;
+                own.bytes_mut()
+            }
+        };
+        let clock = match sent.origin {
+            Origin::Publisher => encoding.history.clock(sent.source, sent.source_sequence),
+            Origin::Own(_) => None,
+        };
         let captured = Captured::read(bytes, &ids, clock);
         let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
@@ -112,6 +126,7 @@ impl<C: Cipher> Engine<C> {
             index,
             timestamp: sent.rewrite.timestamp,
             marker: sent.rewrite.marker,
+            padded: sent.origin == Origin::Own(Content::Padding),
             mid: &subscription.spec.mid,
             passed: passed(publication),
             written: written.as_slice(),

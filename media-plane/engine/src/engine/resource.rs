@@ -5,7 +5,7 @@ use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
 use units::rtp::Ssrc;
 use units::time::Instant;
 
-use crate::command::{PeerSpec, PublicationSpec, Refusal, RoomSpec, SubscriptionSpec};
+use crate::command::{PeerSpec, PublicationSpec, Refusal, RoomSpec, SIF_TRAILER_LEN_MAX, SubscriptionSpec};
 use crate::engine::Engine;
 use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
@@ -17,18 +17,25 @@ use crate::slots::Slot;
 
 impl<C: Cipher> Engine<C> {
     pub(super) fn upsert_room(&mut self, now: Instant, spec: &RoomSpec) -> Result<(), Refusal> {
+        if spec.sif_trailer.len() > SIF_TRAILER_LEN_MAX {
+            return Err(Refusal::Limit);
+        }
         if let Some(room) = self.rooms.find(spec.id).and_then(|slot| self.rooms.get_mut(slot)) {
+            // Frames that end with it may still be asked for again, and then have to be the same.
+            if room.sif_trailer != spec.sif_trailer {
+                return Err(Refusal::Taken);
+            }
             room.audio_levels = spec.audio_levels;
             return Ok(());
         }
         self.rooms.insert(spec.id, Room::new(now, spec)).map(|_| ()).ok_or(Refusal::Limit)
     }
 
-    pub(super) fn delete_room(&mut self, id: RoomId) -> Result<(), Refusal> {
+    pub(super) fn delete_room(&mut self, now: Instant, id: RoomId) -> Result<(), Refusal> {
         let Some(slot) = self.rooms.find(id) else { return Ok(()) };
         while let Some(peer) = self.rooms.get(slot).and_then(|room| room.peers.last()).copied() {
             let Some(id) = self.peers.get(peer).map(|peer| peer.id) else { break };
-            self.delete_peer(id)?;
+            self.delete_peer(now, id)?;
         }
         self.rooms.remove(id);
         self.room_timers.set(slot, None);
@@ -54,7 +61,7 @@ impl<C: Cipher> Engine<C> {
         Ok(())
     }
 
-    pub(super) fn delete_peer(&mut self, id: PeerId) -> Result<(), Refusal> {
+    pub(super) fn delete_peer(&mut self, now: Instant, id: PeerId) -> Result<(), Refusal> {
         let Some(slot) = self.peers.find(id) else { return Ok(()) };
         while let Some(subscription) =
             self.peers.get(slot).and_then(|peer| peer.subscriptions.last()).copied()
@@ -63,14 +70,14 @@ impl<C: Cipher> Engine<C> {
             else {
                 break;
             };
-            self.delete_subscription(id)?;
+            self.delete_subscription(now, id)?;
         }
         while let Some(publication) = self.peers.get(slot).and_then(|peer| peer.publications.last()).copied()
         {
             let Some(id) = self.publications.get(publication).map(|publication| publication.spec.id) else {
                 break;
             };
-            self.delete_publication(id)?;
+            self.delete_publication(now, id)?;
         }
         let Some(peer) = self.peers.remove(id) else { return Ok(()) };
         for ufrag in peer.ice.ufrags() {
@@ -101,6 +108,7 @@ impl<C: Cipher> Engine<C> {
             return Err(Refusal::Taken);
         }
         let unmuted = publication.spec.muted && !spec.muted;
+        let muted = !publication.spec.muted && spec.muted;
         if let Some(peer) = self.peers.get_mut(peer_slot) {
             peer.ingress.signalled.upsert(slot, &spec);
         }
@@ -109,10 +117,13 @@ impl<C: Cipher> Engine<C> {
         if unmuted {
             self.want_key_frames_for_all(now, slot);
         }
+        if muted {
+            self.begin_silence(now, slot);
+        }
         Ok(())
     }
 
-    pub(super) fn delete_publication(&mut self, id: PublicationId) -> Result<(), Refusal> {
+    pub(super) fn delete_publication(&mut self, now: Instant, id: PublicationId) -> Result<(), Refusal> {
         let Some(slot) = self.publications.find(id) else { return Ok(()) };
         while let Some(subscription) =
             self.publications.get(slot).and_then(|publication| publication.subscribers.last()).copied()
@@ -121,7 +132,7 @@ impl<C: Cipher> Engine<C> {
             else {
                 break;
             };
-            self.delete_subscription(id)?;
+            self.delete_subscription(now, id)?;
         }
         let Some(mut publication) = self.publications.remove(id) else { return Ok(()) };
         publication.clear(&mut self.pool);
@@ -184,9 +195,10 @@ impl<C: Cipher> Engine<C> {
         Ok(())
     }
 
-    pub(super) fn delete_subscription(&mut self, id: SubscriptionId) -> Result<(), Refusal> {
+    pub(super) fn delete_subscription(&mut self, now: Instant, id: SubscriptionId) -> Result<(), Refusal> {
         let Some(slot) = self.subscriptions.find(id) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.remove(id) else { return Ok(()) };
+        let frame = self.last_frame(slot, &subscription);
         if let Some(publication) = self.publications.get_mut(subscription.publication) {
             publication.subscribers.retain(|other| *other != slot);
             if publication.subscribers.is_empty() {
@@ -201,6 +213,9 @@ impl<C: Cipher> Engine<C> {
                     peer.retired.insert(ssrc);
                 }
             }
+        }
+        if let Some(frame) = frame {
+            self.linger(now, subscription, frame);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use forward::forwarder::Forwarder;
 use units::handle::{PeerId, PublicationId};
-use units::rtp::{PayloadType, Ssrc};
+use units::rtp::{Mid, PayloadType, Ssrc};
 use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtcp::report::ReportBlock;
@@ -116,6 +116,17 @@ impl Subscription {
     /// The forwarder, if a packet came yet.
     pub fn running(&mut self) -> Option<&mut Forwarder> {
         self.forwarder.as_mut().map(|forwarding| &mut forwarding.forwarder)
+    }
+
+    /// The forwarder with the stream that it numbers, if a packet came yet.
+    pub fn stream_mut(&mut self) -> Option<(&mut Forwarder, &mut Stream, &Mid)> {
+        Some((&mut self.forwarder.as_mut()?.forwarder, &mut self.stream, &self.spec.mid))
+    }
+
+    /// What is left when the subscription has ended.
+    #[must_use]
+    pub fn into_stream(self) -> Option<(Forwarder, Stream, Mid)> {
+        Some((self.forwarder?.forwarder, self.stream, self.spec.mid))
     }
 
     /// How packets of this payload type go out.

@@ -20,7 +20,7 @@ use wire::stun::write::{BindingRequest, request};
 use wire::stun::{Message, Role, Transaction};
 use wire::vp8;
 
-use crate::command::{Command, IceCredentials, Refusal};
+use crate::command::{Command, IceCredentials, Refusal, RoomSpec};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -101,9 +101,13 @@ pub(crate) fn keys(we_are_client: bool, generation: u8) -> Keys {
 impl World {
     /// With room 1.
     pub(crate) fn new() -> Self {
+        Self::with_trailer(b"trailer")
+    }
+
+    pub(crate) fn with_trailer(sif_trailer: &[u8]) -> Self {
         let config = Config::new(WorkerIndex(0), 7, NtpTime(0xe000_0000_0000_0000));
         let mut world = Self { engine: Engine::new(config), out: Recorder::default(), now: ms(1_000) };
-        world.must(Command::UpsertRoom(room_spec(1)));
+        world.must(Command::UpsertRoom(RoomSpec { sif_trailer: sif_trailer.into(), ..room_spec(1) }));
         world
     }
 
@@ -325,6 +329,12 @@ impl Rtp {
             extensions: vec![(1, b"1".to_vec()), (2, rid.to_vec())],
             payload,
         }
+    }
+
+    /// Without a RID: of a publication with one encoding.
+    pub(crate) fn plain(mut self) -> Self {
+        self.extensions.retain(|(id, _)| *id != 2);
+        self
     }
 
     pub(crate) fn numbered(mut self, transport_sequence: u16) -> Self {

@@ -24,7 +24,7 @@ pub(crate) fn room_spec(id: u64) -> RoomSpec {
         update_interval: Duration::from_millis(400),
         smooth_intervals: 2,
     };
-    RoomSpec { id: RoomId(id), audio_levels }
+    RoomSpec { id: RoomId(id), audio_levels, sif_trailer: b"trailer".into() }
 }
 
 pub(crate) fn credentials(peer: u64, generation: u64) -> IceCredentials {
@@ -78,6 +78,7 @@ pub(crate) fn audio_spec(id: u64, peer: u64) -> PublicationSpec {
         nack: true,
         pli: false,
         fir: false,
+        encrypted: false,
     }
 }
 
