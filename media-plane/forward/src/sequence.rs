@@ -160,6 +160,7 @@ mod tests {
                 ("first", 65_533, Send(Order::Contiguous, 65_533)),
                 ("1 of the next cycle", 65_537, Send(Order::Gap, 65_537)),
                 ("in the gap", 65_534, Send(Order::Late, 65_534)),
+                ("in the gap, before the wrap", 65_535, Send(Order::Late, 65_535)),
                 ("in the gap, at the wrap", 65_536, Send(Order::Late, 65_536)),
                 ("padding 2", 65_538, Skip(Order::Contiguous)),
                 ("4 behind a gap", 65_540, Send(Order::Gap, 65_539)),

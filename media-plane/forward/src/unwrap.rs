@@ -80,6 +80,7 @@ mod tests {
     /// The rows of upstream's wrap tracker, in which a read changes what was wrapped but not the highest.
     #[test]
     fn reads_as_upstream_does() {
+        assert_eq!(Unwrap::before(id(110, false)).highest(), 109);
         let mut state = Unwrap::before(id(32_767, true));
         assert_eq!(state.highest(), 32_766);
         for (name, highest, new, is_wide, picture, total, last) in [

@@ -482,9 +482,12 @@ mod tests {
         ] {
             let mut munger = started(&packet(sent, 0), 0);
             pass(&mut munger, &packet(sent, 0), Order::Contiguous).unwrap();
-            munger.switch(&packet(id, 0));
-            let outgoing = pass(&mut munger, &packet(id, 0), Order::Contiguous).unwrap().unwrap();
+            let other = Descriptor { non_reference: true, ..packet(id, 0) };
+            munger.switch(&other);
+            let outgoing = pass(&mut munger, &other, Order::Contiguous).unwrap().unwrap();
             assert_eq!(outgoing.picture_id, Some(expected), "{name}");
+            let kept = (outgoing.temporal, outgoing.start_of_picture(), outgoing.non_reference);
+            assert_eq!(kept, (Some(Temporal { id: 0, sync: true }), true, true), "{name}: and all else");
         }
     }
 
