@@ -4,9 +4,11 @@
 //! lie, and who is asked for a key frame goes on with the encoding that has one next.
 
 pub mod ffmpeg;
+pub mod figures;
 pub mod ivf;
 pub mod payload;
 pub mod playback;
+pub mod screening;
 
 use std::sync::OnceLock;
 

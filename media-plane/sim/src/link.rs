@@ -18,6 +18,9 @@ pub struct Conditions {
     /// How often a burst begins, and how many datagrams it takes at most.
     pub burst_per_mille: u32,
     pub burst_len_max: u32,
+    /// How often nothing passes for a time, whoever sends however much.
+    pub outage_per_mille: u32,
+    pub outage_max: Duration,
     pub doubled_per_mille: u32,
     pub bottleneck: Option<Bottleneck>,
 }
@@ -35,6 +38,7 @@ pub struct Link {
     conditions: Conditions,
     random: Random,
     burst_left: u32,
+    outage_until: Instant,
     /// When the last one arrives that kept the order.
     last_at: Instant,
     /// When the bottleneck has let through all that came.
@@ -46,13 +50,21 @@ pub struct Link {
 impl Link {
     #[must_use]
     pub fn new(conditions: Conditions, random: Random) -> Self {
-        Self { conditions, random, burst_left: 0, last_at: Instant(0), passed_at: Instant(0), overflowed: 0 }
+        Self {
+            conditions,
+            random,
+            burst_left: 0,
+            outage_until: Instant(0),
+            last_at: Instant(0),
+            passed_at: Instant(0),
+            overflowed: 0,
+        }
     }
 
     /// When a datagram that is sent now arrives: not at all, once, or twice.
     pub fn carry(&mut self, now: Instant, len: usize) -> impl Iterator<Item = Instant> + use<> {
         let through_at = self.pass(now, len);
-        let count = if self.loses() || through_at.is_none() {
+        let count = if self.loses(now) || through_at.is_none() {
             0
         } else {
             1 + usize::from(self.random.per_mille(self.conditions.doubled_per_mille))
@@ -84,8 +96,11 @@ impl Link {
         self.last_at
     }
 
-    fn loses(&mut self) -> bool {
+    fn loses(&mut self, now: Instant) -> bool {
         let conditions = &self.conditions;
+        if conditions.outage_per_mille > 0 && self.random.per_mille(conditions.outage_per_mille) {
+            self.outage_until = now + self.random.duration(conditions.outage_max);
+        }
         if self.burst_left == 0 && self.random.per_mille(conditions.burst_per_mille) {
             self.burst_left = 1 + self.random.below(conditions.burst_len_max.max(1));
         }
@@ -94,7 +109,7 @@ impl Link {
             self.burst_left -= 1;
             return true;
         }
-        is_lost
+        is_lost || now < self.outage_until
     }
 }
 
@@ -128,6 +143,16 @@ mod tests {
         let lost = all.iter().filter(|arrivals| arrivals.is_empty()).count();
         let both = all.windows(2).filter(|pair| pair.iter().all(Vec::is_empty)).count();
         assert!(lost > 200 && both * 10 > lost * 7, "{both} of {lost} lost ones have a lost neighbour");
+    }
+
+    #[test]
+    fn nothing_passes_in_an_outage() {
+        let outage_max = Duration::from_millis(20);
+        let conditions = Conditions { outage_per_mille: 5, outage_max, ..Conditions::default() };
+        let all = carried(conditions, 10_000);
+        let gaps: Vec<_> = all.chunk_by(|a, b| a.is_empty() && b.is_empty()).map(<[_]>::len).collect();
+        assert!(gaps.iter().filter(|&&len| len > 5).count() > 10, "outages of some length: {gaps:?}");
+        assert!(gaps.iter().all(|&len| len < 60), "and they end: {gaps:?}");
     }
 
     #[test]

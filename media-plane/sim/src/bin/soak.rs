@@ -1,12 +1,14 @@
 //! Plays many worlds and names each seed that broke a promise: `soak seeds 0 1000`, one of them again:
 //! `soak seed bursts 17`, one world for long: `soak hours 1 7`, or the forwarder alone beside its reference model:
-//! `soak packets 1000000`. `soak freezes 0 100` tells how long viewers looked at a picture that stood still.
+//! `soak packets 1000000`. `soak freezes 0 100` tells how long viewers looked at a picture that stood still, and
+//! `soak film 0 30` the same of a film that is really encoded and decoded.
 
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use reference::run::{Played, Run};
+use sim::film::figures;
 use sim::scenario::{KINDS, Kind, Scenario};
 use sim::world::{Report, World};
 
@@ -22,10 +24,11 @@ fn main() -> ExitCode {
             .filter(|kind| arguments.get(1).is_none_or(|name| kind.name == name))
             .filter(|kind| is_broken(**kind, seed, true))
             .count(),
+        (Some("film"), &[from, to]) => figures::print(from..to),
         (Some("packets"), &[count]) => packets(usize::try_from(count).unwrap_or(usize::MAX)),
         _ => {
             eprintln!(
-                "usage: soak seeds FROM TO | soak seed KIND SEED | soak hours COUNT SEED | soak packets COUNT | soak freezes FROM TO"
+                "usage: soak seeds FROM TO | soak seed KIND SEED | soak hours COUNT SEED | soak packets COUNT | soak freezes FROM TO | soak film FROM TO"
             );
             return ExitCode::from(2);
         }

@@ -29,6 +29,8 @@ pub struct Part {
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub at: Instant,
+    /// So long something was there that could not be shown.
+    pub waited: Duration,
     /// Of the picture that its first packet belongs to.
     pub number: u32,
     pub temporal: u8,
@@ -143,10 +145,11 @@ impl Decoder {
                 *newest = Some(id);
             }
             self.forget();
+            let waiting = self.waits_since.take().unwrap_or(now);
             self.waits_since = (!self.pictures.is_empty()).then_some(now);
             let stamps: Vec<_> = picture.parts.values().map(|(part, _)| part.stamp).collect();
             oracle.shown(now, self.subscriber, &stamps);
-            self.screen.extend(picture.on_screen(now));
+            self.screen.extend(picture.on_screen(now, now - waiting));
         }
     }
 
@@ -199,10 +202,10 @@ impl Decoder {
 
 impl Picture {
     /// `None` if it is of no film.
-    fn on_screen(self, at: Instant) -> Option<Shown> {
+    fn on_screen(self, at: Instant, waited: Duration) -> Option<Shown> {
         let number = self.parts.first_key_value()?.1.0.stamp.picture;
         let bytes: Vec<u8> = self.parts.into_values().flat_map(|(part, _)| part.content).collect();
-        let shown = Shown { at, number, temporal: self.temporal, is_key: self.key, bytes };
+        let shown = Shown { at, waited, number, temporal: self.temporal, is_key: self.key, bytes };
         (!shown.bytes.is_empty()).then_some(shown)
     }
 
