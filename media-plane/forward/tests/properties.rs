@@ -18,6 +18,7 @@ fn equals_the_reference_model_on_a_hundred_thousand_packets() {
         ("switches", played.switches, 300),
         ("wraps of sequence numbers", played.sequence_wraps, 20),
         ("wraps of picture ids", played.picture_wraps, 10),
+        ("packets of our own", played.own, 1_000),
     ] {
         assert!(count >= least, "only {count} {name}: {played:?}");
     }

@@ -28,6 +28,8 @@ pub struct Model {
     due: u64,
     came: BTreeSet<u64>,
     closed: BTreeSet<u64>,
+    /// How many packets of our own stand before a number of the source.
+    own: Vec<(u64, u64)>,
     outgoing_next: Option<u64>,
     // Pictures.
     lag: i64,
@@ -68,6 +70,27 @@ impl Model {
         self.current = None;
     }
 
+    /// So many packets of padding: the number of the first, `None` before there is a stream.
+    pub fn pad(&mut self, count: u64) -> Option<u64> {
+        self.outgoing_next?;
+        let first = self.outgoing(self.due);
+        self.own.push((self.due, count));
+        self.outgoing_next = Some(first + count);
+        Some(first)
+    }
+
+    /// A frame of our own, after which only a key frame goes on.
+    pub fn insert(&mut self) -> Option<Numbers> {
+        let sequence = self.pad(1)?;
+        self.current = None;
+        self.sent = self.sent.map(|sent| sent + 1);
+        for index in [&mut self.tl0, &mut self.key] {
+            index.sent = index.sent.map(|sent| sent.wrapping_add(1));
+        }
+        let id = u16::try_from(self.sent?.rem_euclid(0x8000)).unwrap();
+        Some(Numbers { sequence, picture: Some((id, self.tl0.sent?, self.key.sent? % 32)) })
+    }
+
     pub fn forward(&mut self, packet: &Packet) -> Option<Numbers> {
         let facts = &packet.facts;
         if self.current != Some(facts.layer) {
@@ -94,6 +117,7 @@ impl Model {
         self.due = sequence;
         self.came.clear();
         self.closed.clear();
+        self.own.clear();
         let descriptor = packet.facts.vp8.unwrap();
         let id = i64::from(descriptor.picture_id.unwrap().value());
         // The truth never wraps; what goes out first is the id as it stands in the packet.
@@ -111,8 +135,10 @@ impl Model {
     }
 
     fn outgoing(&self, sequence: u64) -> u64 {
-        self.first_outgoing + (sequence - self.first)
-            - u64::try_from(self.closed.range(..sequence).count()).unwrap()
+        let own: u64 =
+            self.own.iter().filter(|(before, _)| *before <= sequence).map(|(_, count)| count).sum();
+        let closed = u64::try_from(self.closed.range(..sequence).count()).unwrap();
+        self.first_outgoing + (sequence - self.first) - closed + own
     }
 
     fn forward_late(&mut self, packet: &Packet) -> Option<Numbers> {

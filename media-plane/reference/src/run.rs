@@ -3,6 +3,7 @@
 use forward::discard::Reason;
 use forward::facts::Class;
 use forward::forwarder::Forwarder;
+use forward::forwarder::own::Padding;
 use forward::rewrite::Rewrite;
 use units::time::Instant;
 use wire::vp8::Descriptor;
@@ -44,6 +45,8 @@ pub struct Played {
     /// Times that a source's sequence numbers began from zero, and outgoing picture ids.
     pub sequence_wraps: usize,
     pub picture_wraps: usize,
+    /// Packets of our own.
+    pub own: usize,
 }
 
 impl Run {
@@ -97,6 +100,12 @@ impl Run {
             if self.random.once_in(100) {
                 self.pause();
             }
+            if self.random.once_in(60) {
+                self.pad(frame);
+            }
+            if self.random.once_in(150) {
+                self.insert(frame);
+            }
             let packets = self.camera.capture(&mut self.random);
             for packet in packets {
                 self.channel.send(packet, &mut self.random);
@@ -122,8 +131,30 @@ impl Run {
         self.model.pause();
     }
 
+    /// Sends padding, wherever in a frame the stream stands.
+    fn pad(&mut self, frame: u32) {
+        let count = u16::try_from(1 + self.random.below(20)).unwrap();
+        let padding = Padding { count, frames_per_second: 0, force: true };
+        let run = self.forwarder.pad(at(frame), padding).ok();
+        let padded: Vec<_> = run.into_iter().flatten().map(|rewrite| numbers(&rewrite)).collect();
+        let first = self.model.pad(count.into());
+        let expected = first.into_iter().flat_map(|first| first..first + u64::from(count));
+        let expected: Vec<_> = expected.map(|sequence| Numbers { sequence, picture: None }).collect();
+        assert_eq!(padded, expected, "the model pads otherwise");
+        padded.iter().for_each(|numbers| self.seen.inserted(numbers));
+        self.played.own += padded.len();
+    }
+
+    /// Sends a frame of our own.
+    fn insert(&mut self, frame: u32) {
+        let inserted = self.forwarder.insert(at(frame), 30).map(|rewrite| numbers(&rewrite));
+        assert_eq!(inserted, self.model.insert(), "the model inserts otherwise");
+        inserted.iter().for_each(|numbers| self.seen.inserted(numbers));
+        self.played.own += usize::from(inserted.is_some());
+    }
+
     fn receive(&mut self, frame: u32, packet: &Packet) {
-        let now = Instant(u64::from(frame) * 33_333_333);
+        let now = at(frame);
         let layer_before = self.forwarder.current_layer();
         let result = self.forwarder.forward(now, &packet.facts);
         if self.forwarder.current_layer() != layer_before {
@@ -168,6 +199,10 @@ impl Run {
     }
 }
 
+fn at(frame: u32) -> Instant {
+    Instant(u64::from(frame) * 33_333_333)
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -187,6 +222,7 @@ impl std::ops::AddAssign for Played {
         self.switches += other.switches;
         self.sequence_wraps += other.sequence_wraps;
         self.picture_wraps += other.picture_wraps;
+        self.own += other.own;
     }
 }
 

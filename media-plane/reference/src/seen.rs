@@ -29,6 +29,8 @@ pub struct Seen {
     /// Outgoing ticks of the publisher's clock's zero, by the first copy.
     clock: Option<u32>,
     last_in_order: Option<(Picture, u32)>,
+    /// Frames of our own, which are numbered as if they were of a layer that does not exist.
+    own: i64,
 }
 
 impl Seen {
@@ -36,6 +38,24 @@ impl Seen {
         self.layer = Some(packet.facts.layer);
         self.highest = packet.facts.sequence.0 - 1;
         self.lost = 0;
+    }
+
+    /// A packet of our own: padding, or a whole frame.
+    pub fn inserted(&mut self, numbers: &Numbers) {
+        assert!(self.sequences.insert(numbers.sequence), "a number is given once: {numbers:?}");
+        if let Some(highest) = self.sequence_highest.replace(numbers.sequence) {
+            assert_eq!(
+                numbers.sequence - highest - 1,
+                std::mem::take(&mut self.lost),
+                "a hole is a real loss"
+            );
+        }
+        if let Some((id, tl0_index, _)) = numbers.picture {
+            let picture = (u8::MAX, self.own);
+            self.own += 1;
+            self.ids.check(picture, i64::from(id), 1 << 15);
+            self.tl0_indices.check(picture, i64::from(tl0_index), 1 << 8);
+        }
     }
 
     pub fn forwarded(&mut self, packet: &Packet, rewrite: &Rewrite, numbers: &Numbers) {
