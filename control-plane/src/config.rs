@@ -98,6 +98,17 @@ pub struct Room {
     /// Seconds until a room everybody left closes.
     pub departure_timeout: u32,
     pub update_batch_target_size: usize,
+    #[serde(deserialize_with = "or_default")]
+    pub playout_delay: PlayoutDelay,
+}
+
+/// How long subscribers should hold pictures, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PlayoutDelay {
+    pub enabled: bool,
+    pub min: u32,
+    pub max: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

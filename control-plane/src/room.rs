@@ -27,6 +27,7 @@ pub mod participant;
 pub mod peer;
 pub mod permissions;
 pub mod place;
+pub mod playout_delay;
 pub mod publishing;
 pub mod quality;
 pub mod queue;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, Room, Rtc, Video};
+use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Room, Rtc, Video};
 
 impl Default for Config {
     fn default() -> Self {
@@ -55,6 +55,7 @@ impl Default for Room {
             empty_timeout: 300,
             departure_timeout: 20,
             update_batch_target_size: 128 * 1024,
+            playout_delay: PlayoutDelay::default(),
         }
     }
 }

@@ -120,6 +120,7 @@ room:
   max_participants: 9
   empty_timeout: 1
   departure_timeout: 2
+  playout_delay: { enabled: true, min: 100, max: 2000 }
   enabled_codecs:
     - mime: audio/opus
     - { mime: video/vp8, fmtp_line: x=1 }
@@ -151,6 +152,8 @@ media: { workers: 3, io: epoll, dtls: webrtc }
             (config.room.max_participants, config.room.empty_timeout, config.room.departure_timeout),
             (9, 1, 2)
         );
+        let playout_delay = config.room.playout_delay;
+        assert_eq!((playout_delay.enabled, playout_delay.min, playout_delay.max), (true, 100, 2000));
         let codecs: Vec<_> = config.room.enabled_codecs.iter().map(|codec| codec.mime.as_str()).collect();
         assert_eq!(codecs, ["audio/opus", "video/vp8"]);
         assert_eq!((config.audio.active_level, config.audio.update_interval), (30, 500));
@@ -233,7 +236,9 @@ media: { workers: 3, io: epoll, dtls: webrtc }
 
     #[test]
     fn sections_may_be_empty() {
-        let config = config("keys:\nrtc:\nroom:\nlimit:\nlogging:\naudio:\nvideo:\nbind_addresses:\n");
+        let config = config(
+            "keys:\nrtc:\nroom:\n  playout_delay:\nlimit:\nlogging:\naudio:\nvideo:\nbind_addresses:\n",
+        );
         assert_eq!(config, Config::default());
     }
 

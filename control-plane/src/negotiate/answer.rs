@@ -9,7 +9,7 @@ use sdp::section::MediaSection;
 use crate::negotiate::codec::{Kind, PublishedCodec};
 use crate::negotiate::describe::{data_section, push_codec};
 use crate::negotiate::error::NegotiationError;
-use crate::negotiate::extension::{Meaning, RECEIVE_AUDIO, RECEIVE_VIDEO, SEND_AUDIO, SEND_VIDEO, Way};
+use crate::negotiate::extension::{self, Meaning, RECEIVE_AUDIO, RECEIVE_VIDEO, Way};
 use crate::negotiate::matching::match_sections;
 use crate::negotiate::outcome::{Answered, MissingSections, ReceivedSection, SentSection};
 use crate::negotiate::receive::{self, Choice, Encodings, Estimate};
@@ -242,13 +242,14 @@ impl Writer<'_> {
             }
             any
         };
+        let sent = extension::sent(kind, self.question.setup.playout_delay);
         let Kind::Video = kind else {
             accept(RECEIVE_AUDIO, Way::Receive);
-            accept(SEND_AUDIO, Way::Send);
+            accept(sent, Way::Send);
             return Estimate::None;
         };
         accept(RECEIVE_VIDEO, Way::Receive);
-        accept(SEND_VIDEO, Way::Send);
+        accept(sent, Way::Send);
         let offers = |feedback: &str| offered.codecs.iter().any(|codec| codec.has_feedback(feedback));
         if offers("transport-cc") && accept(&[Meaning::TransportCc], Way::Receive) {
             return Estimate::TransportCc;

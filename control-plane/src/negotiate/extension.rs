@@ -4,6 +4,8 @@ use proto::media::v1 as proto;
 use sdp::attribute::{Direction, Extension};
 use serde::{Deserialize, Serialize};
 
+use crate::negotiate::codec::Kind;
+
 /// What we read on packets of clients, or write on packets to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,7 @@ pub(super) enum Meaning {
     DependencyDescriptor,
     AbsCaptureTime,
     VideoOrientation,
+    PlayoutDelay,
 }
 
 impl Meaning {
@@ -39,11 +42,12 @@ impl Meaning {
             Self::DependencyDescriptor => proto::ExtensionKind::DependencyDescriptor,
             Self::AbsCaptureTime => proto::ExtensionKind::AbsCaptureTime,
             Self::VideoOrientation => proto::ExtensionKind::VideoOrientation,
+            Self::PlayoutDelay => proto::ExtensionKind::PlayoutDelay,
         }
     }
 }
 
-const URIS: [(&str, Meaning); 9] = [
+const URIS: [(&str, Meaning); 10] = [
     ("urn:ietf:params:rtp-hdrext:sdes:mid", Meaning::Mid),
     ("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", Meaning::Rid),
     ("urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", Meaning::RepairedRid),
@@ -56,6 +60,7 @@ const URIS: [(&str, Meaning); 9] = [
     ),
     ("http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time", Meaning::AbsCaptureTime),
     ("urn:3gpp:video-orientation", Meaning::VideoOrientation),
+    ("http://www.webrtc.org/experiments/rtp-hdrext/playout-delay", Meaning::PlayoutDelay),
 ];
 
 pub(super) const RECEIVE_AUDIO: &[Meaning] = &[Meaning::Mid, Meaning::AudioLevel, Meaning::AbsCaptureTime];
@@ -71,17 +76,35 @@ pub(super) const RECEIVE_VIDEO: &[Meaning] = &[
 ];
 
 /// Only what we fill: no transport-cc and no abs-send-time while nothing estimates the downlink.
-pub(super) const SEND_AUDIO: &[Meaning] = &[Meaning::Mid, Meaning::AudioLevel, Meaning::AbsCaptureTime];
+const SEND_AUDIO: &[Meaning] = &[Meaning::Mid, Meaning::AudioLevel, Meaning::AbsCaptureTime];
 
-pub(super) const SEND_VIDEO: &[Meaning] =
+const SEND_VIDEO: &[Meaning] =
     &[Meaning::Mid, Meaning::DependencyDescriptor, Meaning::AbsCaptureTime, Meaning::VideoOrientation];
 
+const SEND_VIDEO_WITH_DELAY: &[Meaning] = &[
+    Meaning::Mid,
+    Meaning::DependencyDescriptor,
+    Meaning::AbsCaptureTime,
+    Meaning::VideoOrientation,
+    Meaning::PlayoutDelay,
+];
+
+/// What we write on packets to clients. Sound follows the picture by itself: the playout delay is of video.
+pub(super) const fn sent(kind: Kind, playout_delay: bool) -> &'static [Meaning] {
+    match (kind, playout_delay) {
+        (Kind::Audio, _) => SEND_AUDIO,
+        (Kind::Video, false) => SEND_VIDEO,
+        (Kind::Video, true) => SEND_VIDEO_WITH_DELAY,
+    }
+}
+
 /// What our own offers have: what LiveKit offers, under its ids, and what we fill besides.
-pub(super) const OFFERED_IDS: [(u8, Meaning); 4] = [
+pub(super) const OFFERED_IDS: [(u8, Meaning); 5] = [
     (1, Meaning::DependencyDescriptor),
     (2, Meaning::AbsCaptureTime),
     (4, Meaning::Mid),
     (5, Meaning::VideoOrientation),
+    (6, Meaning::PlayoutDelay),
 ];
 
 /// The extensions of one peer connection.
@@ -112,7 +135,7 @@ impl Extensions {
             let Some(meaning) = Meaning::of(&extension.uri).filter(|meaning| wanted.contains(meaning)) else {
                 continue;
             };
-            let Some(id) = usable_id(extension, mixed, way) else { continue };
+            let Some(id) = usable_id(extension, meaning, mixed, way) else { continue };
             let twice = accepted.iter().any(|other| other.uri == extension.uri);
             if twice || !self.take(id, meaning, way) {
                 continue;
@@ -156,15 +179,18 @@ pub(super) fn offered(wanted: &[Meaning]) -> Vec<Extension> {
         .collect()
 }
 
-/// One-byte headers hold ids 1 to 14 (RFC 8285 §4.2). We write no others, and read larger ones where they may be mixed in.
-fn usable_id(extension: &Extension, mixed: bool, way: Way) -> Option<u8> {
+/// One-byte headers hold ids 1 to 14 and 16 bytes of content (RFC 8285 §4.2). What needs more is for those who said
+/// that both forms may be mixed.
+fn usable_id(extension: &Extension, meaning: Meaning, mixed: bool, way: Way) -> Option<u8> {
     let id = u8::try_from(extension.id).ok()?;
     let offered_way = extension.direction.unwrap_or(Direction::SendRecv);
+    let fits = matches!(id, 1..=14) || (mixed && id >= 16);
     let usable = match way {
-        Way::Receive => offered_way.sends() && (matches!(id, 1..=14) || (mixed && id >= 16)),
-        Way::Send => offered_way.receives() && matches!(id, 1..=14),
+        Way::Receive => offered_way.sends(),
+        // A descriptor with a structure is longer than that.
+        Way::Send => offered_way.receives() && (mixed || meaning != Meaning::DependencyDescriptor),
     };
-    usable.then_some(id)
+    (fits && usable).then_some(id)
 }
 
 fn to_proto(extensions: &[(u8, Meaning)]) -> Vec<proto::HeaderExtension> {

@@ -55,6 +55,7 @@ pub(super) fn setup() -> Setup {
         fingerprint_sha256: [0xab; 32],
         candidates: vec![candidate(7882, Protocol::Udp), candidate(7881, Protocol::Tcp)],
         enabled_codecs: EnabledCodecs::default(),
+        playout_delay: false,
     }
 }
 

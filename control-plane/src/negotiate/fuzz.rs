@@ -61,6 +61,7 @@ fn setup() -> Setup {
         fingerprint_sha256: [1; 32],
         candidates: vec![Candidate { address, port: 7882, protocol: Protocol::Udp }],
         enabled_codecs: EnabledCodecs::default(),
+        playout_delay: false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::negotiate::answer::{message_size, track_ids};
 use crate::negotiate::codec::{Codec, EnabledCodecs, Kind, PublishedCodec};
 use crate::negotiate::describe::{data_section, push_codec};
 use crate::negotiate::error::NegotiationError;
-use crate::negotiate::extension::{self, SEND_AUDIO, SEND_VIDEO, Way};
+use crate::negotiate::extension::{self, Way};
 use crate::negotiate::outcome::{Negotiated, Offered};
 use crate::negotiate::payload;
 use crate::negotiate::receive;
@@ -46,7 +46,7 @@ pub(super) fn offer(session: &mut Session, setup: &Setup, sends: &[SendTrack]) -
                 description.sections.push(rejected(section));
                 continue;
             }
-            Purpose::Media(kind) => media_section(section, kind, send, &setup.enabled_codecs),
+            Purpose::Media(kind) => media_section(section, kind, send, setup),
             Purpose::Data | Purpose::Other => data_section(&section.mid, "UDP/DTLS/SCTP".to_owned()),
         };
         let first = description.sections.iter().all(MediaSection::is_rejected);
@@ -80,12 +80,7 @@ fn place(sections: &mut Vec<Section>, sends: &[SendTrack]) -> bool {
 }
 
 /// A section that carries nothing is kept for the next track, as LiveKit does it.
-fn media_section(
-    section: &Section,
-    kind: Kind,
-    send: Option<&SendTrack>,
-    enabled: &EnabledCodecs,
-) -> MediaSection {
+fn media_section(section: &Section, kind: Kind, send: Option<&SendTrack>, setup: &Setup) -> MediaSection {
     let line = match kind {
         Kind::Audio => SectionKind::Audio,
         Kind::Video => SectionKind::Video,
@@ -94,7 +89,7 @@ fn media_section(
     described.mid = Some(section.mid.clone());
     described.rtcp_mux = true;
     described.rtcp_rsize = true;
-    let mut codecs = offered_codecs(kind, send, enabled);
+    let mut codecs = offered_codecs(kind, send, &setup.enabled_codecs);
     if let Some(send) = send {
         codecs = sending::in_order_of_track(codecs, send);
     }
@@ -107,10 +102,7 @@ fn media_section(
         let feedback = sending::feedback(codec.codec).iter().map(|kind| (*kind).to_owned()).collect();
         push_codec(&mut described, codec, parameters, feedback);
     }
-    described.extensions = extension::offered(match kind {
-        Kind::Audio => SEND_AUDIO,
-        Kind::Video => SEND_VIDEO,
-    });
+    described.extensions = extension::offered(extension::sent(kind, setup.playout_delay));
     described.direction = if send.is_some() { Direction::SendRecv } else { Direction::RecvOnly };
     if let Some(send) = send {
         let rtx = sending::sent_section(&section.mid, send, &codecs).rtx;
@@ -196,11 +188,9 @@ fn accept_extensions(
     answered: &MediaSection,
     kind: Kind,
 ) {
-    let wanted = match kind {
-        Kind::Audio => SEND_AUDIO,
-        Kind::Video => SEND_VIDEO,
-    };
-    extensions.accept(answer.extensions(answered), true, wanted, Way::Send);
+    // What was not offered cannot come back; what a client makes up is not filled.
+    let wanted = extension::sent(kind, true);
+    extensions.accept(answer.extensions(answered), answer.allows_mixed(answered), wanted, Way::Send);
 }
 
 /// LiveKit's payload types, in its order. Payload types never change their meaning, so a section can go from one

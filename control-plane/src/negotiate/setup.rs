@@ -15,6 +15,9 @@ pub struct Setup {
     /// Of the worker on which the peer lives.
     pub candidates: Vec<Candidate>,
     pub enabled_codecs: EnabledCodecs,
+    /// The room tells its subscribers how long to hold pictures. It never changes: Chromium leaves an extension that
+    /// was declined once out for good.
+    pub playout_delay: bool,
 }
 
 impl Setup {
@@ -107,6 +110,7 @@ mod tests {
                 candidate("192.0.2.1", 7881, Protocol::Tcp),
             ],
             enabled_codecs: EnabledCodecs::default(),
+            playout_delay: false,
         };
         let lines = setup.candidate_lines("u");
         assert_eq!(

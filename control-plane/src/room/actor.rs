@@ -17,6 +17,7 @@ use crate::media::event::Event;
 use crate::media::in_flight::{Answer, Refusal};
 use crate::media::key::Key;
 use crate::media::plane::{PlaneLost, Submission};
+use crate::negotiate::setup::Setup;
 use crate::room::admission;
 use crate::room::census::{Refusals, Tally};
 use crate::room::clock::Clock;
@@ -83,7 +84,7 @@ impl Actor {
         let Start { context, place, clock, inbox, door, tally, refusals } = start;
         let mut mint = Mint::from_entropy();
         let room = opening::open(&context.config, arrival, place.worker, clock.now(), &mut mint);
-        let surroundings = surroundings(&context, &place);
+        let surroundings = surroundings(&context, &place, &room);
         let events = place.plane.watch_room(room.record.id);
         tracing::info!(room = room.record.name, sid = room.record.sid, worker = place.worker, "room opened");
         Self {
@@ -246,7 +247,7 @@ impl Actor {
         self.place.plane.unwatch_room(id);
         self.events = place.plane.watch_room(id);
         self.room.record.worker = place.worker;
-        self.surroundings = surroundings(&self.context, &place);
+        self.surroundings = surroundings(&self.context, &place, &self.room);
         self.place = place;
         true
     }
@@ -328,12 +329,12 @@ impl Actor {
     }
 }
 
-fn surroundings(context: &Context, place: &Place) -> Surroundings {
+fn surroundings(context: &Context, place: &Place, room: &Room) -> Surroundings {
     Surroundings {
         config: Arc::clone(&context.config),
         server_info: context.server_info.clone(),
         worker: place.worker,
-        setup: place.setup.clone(),
+        setup: Setup { playout_delay: room.record.playout_delay.is_some(), ..place.setup.clone() },
     }
 }
 

@@ -15,6 +15,7 @@ use crate::negotiate::codec::{Kind, PublishedCodec};
 use crate::negotiate::session::Session;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::Profile;
+use crate::room::playout_delay::PlayoutDelay;
 use crate::room::state::{self, Room};
 use crate::room::subscription::Settings;
 use crate::room::track;
@@ -122,8 +123,13 @@ pub fn subscription(room: &Room, id: u64) -> Option<proto::Resource> {
     let subscription = participant.subscriptions.get(track_sid)?;
     let track = room.tracks.get(track_sid)?;
     let cname = format!("{}|{}", track.record.publisher, track_sid);
-    let spec =
-        subscription.resource(room.record.id, participant.receiving().id, &track.record.info, cname)?;
+    let peer = participant.receiving().id;
+    let is_video = subscription.kind == Kind::Video;
+    let spec = proto::Subscription {
+        playout_delay: room.record.playout_delay.filter(|_| is_video).map(PlayoutDelay::to_proto),
+        strip_packet_trailer: is_video && !participant.profile.knows_packet_trailers(),
+        ..subscription.resource(room.record.id, peer, &track.record.info, cname)?
+    };
     let state = SubscriptionState {
         participant: Cow::Borrowed(sid),
         track: Cow::Borrowed(track_sid),

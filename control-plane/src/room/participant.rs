@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+use livekit_protocol::client_info::Capability;
 use livekit_protocol::{
     AddTrackRequest, ClientInfo, ConnectionSettings, ParticipantPermission, SubscriptionPermission,
     participant_info,
@@ -142,6 +143,12 @@ impl Participant {
 }
 
 impl Profile {
+    /// Whether the client takes what LiveKit's SDKs put behind video frames off again.
+    #[must_use]
+    pub fn knows_packet_trailers(&self) -> bool {
+        self.client.capabilities().any(|capability| capability == Capability::CapPacketTrailer)
+    }
+
     /// Since protocol 3 the subscriber's connection is the primary one.
     #[must_use]
     pub fn subscriber_primary(&self) -> bool {

@@ -30,6 +30,7 @@ impl Place {
             enabled_codecs: EnabledCodecs::from_mimes(
                 config.room.enabled_codecs.iter().map(|codec| codec.mime.as_str()),
             ),
+            playout_delay: false,
         };
         Some(Self { plane, worker, setup })
     }

@@ -10,6 +10,7 @@ use crate::room::clock::Time;
 use crate::room::effect::ConnectionId;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Timers};
+use crate::room::playout_delay::PlayoutDelay;
 use crate::room::track::Track;
 
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Record {
     pub max_participants: u32,
     pub turn_password: String,
     pub sif_trailer: String,
+    #[serde(default)]
+    pub playout_delay: Option<PlayoutDelay>,
 }
 
 /// Whose the media plane's ids are.

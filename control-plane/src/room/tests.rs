@@ -4,6 +4,7 @@
 mod actor;
 mod client;
 mod dynacast;
+mod extensions;
 mod joining;
 mod limits;
 mod owners;
@@ -109,6 +110,7 @@ impl World {
                 fingerprint_sha256: [7; 32],
                 candidates: vec![candidate],
                 enabled_codecs: EnabledCodecs::default(),
+                playout_delay: room.record.playout_delay.is_some(),
             },
         };
         Self {

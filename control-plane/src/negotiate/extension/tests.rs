@@ -56,17 +56,44 @@ fn one_id_has_one_meaning_over_the_whole_bundle() {
 }
 
 #[test]
-fn ids_beyond_one_byte_are_read_where_they_may_be_mixed_in_and_never_written() {
-    let edit = ("a=extmap:12 https://aomedia", "a=extmap:16 https://aomedia");
-    for (name, offer, read) in [
-        ("mixed", edited("chromium-publisher", &[edit]), true),
-        ("not mixed", edited("chromium-publisher", &[edit, ("a=extmap-allow-mixed\r\n", "")]), false),
-        ("reserved", edited("chromium-publisher", &[("a=extmap:12 https", "a=extmap:15 https")]), false),
+fn what_one_byte_headers_cannot_hold_is_for_those_who_take_both_forms() {
+    use super::proto::ExtensionKind::{DependencyDescriptor, VideoOrientation};
+    let not_mixed = ("a=extmap-allow-mixed\r\n", "");
+    let descriptor = |id| [("a=extmap:12 https://aomedia", id)];
+    let [large, reserved] = ["a=extmap:16 https://aomedia", "a=extmap:15 https://aomedia"].map(descriptor);
+    let orientation = ("a=extmap:13 urn:3gpp", "a=extmap:200 urn:3gpp");
+    for (name, kind, edits, read, written) in [
+        ("small id, mixed", DependencyDescriptor, &[][..], true, true),
+        ("large id, mixed", DependencyDescriptor, &large, true, true),
+        ("reserved id", DependencyDescriptor, &reserved, false, false),
+        ("large content, not mixed", DependencyDescriptor, &[not_mixed], true, false),
+        ("small id, not mixed", VideoOrientation, &[not_mixed], true, true),
+        ("large id of little, mixed", VideoOrientation, &[orientation], true, true),
+        ("large id of little, not mixed", VideoOrientation, &[orientation, not_mixed], false, false),
     ] {
-        let peer = Answering::new().offered(&offer).peer;
-        let has = |list: &[proto::HeaderExtension]| {
-            list.iter().any(|one| one.kind() == proto::ExtensionKind::DependencyDescriptor)
-        };
-        assert_eq!((has(&peer.receive_extensions), has(&peer.send_extensions)), (read, false), "{name}");
+        let peer = Answering::new().offered(&edited("chromium-publisher", edits)).peer;
+        let has = |list: &[proto::HeaderExtension]| list.iter().any(|one| one.kind() == kind);
+        assert_eq!((has(&peer.receive_extensions), has(&peer.send_extensions)), (read, written), "{name}");
+    }
+}
+
+#[test]
+fn playout_delay_is_accepted_where_the_room_has_one() {
+    for (name, playout_delay) in [("with", true), ("without", false)] {
+        let mut answering = Answering::new();
+        answering.setup.playout_delay = playout_delay;
+        let answered = answering.offered(&vector("chromium-single-join"));
+        let answer = parse(&answered.sdp);
+        for (mid, expected) in [("0", false), ("3", playout_delay)] {
+            let extensions = &section(&answer, mid).extensions;
+            let has = extensions.iter().any(|extension| extension.uri.ends_with("/playout-delay"));
+            assert_eq!(has, expected, "{name}, section {mid}");
+        }
+        let sent = answered.peer.send_extensions.iter().map(proto::HeaderExtension::kind);
+        assert_eq!(
+            sent.into_iter().any(|kind| kind == proto::ExtensionKind::PlayoutDelay),
+            playout_delay,
+            "{name}"
+        );
     }
 }

@@ -239,6 +239,34 @@ fn extensions_are_what_the_client_answers() {
 }
 
 #[test]
+fn playout_delay_is_offered_for_video_where_the_room_has_one_and_keeps_its_id() {
+    let line = "a=extmap:6 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n";
+    let sends = [send_opus(1), send_vp8(2)];
+    for (name, playout_delay) in [("with", true), ("without", false)] {
+        let mut offering = Offering::new();
+        offering.setup.playout_delay = playout_delay;
+        for _ in 0..2 {
+            let (offer, negotiated) = offering.round(&sends);
+            let count = offer.to_string().matches(line).count();
+            assert_eq!(count, usize::from(playout_delay), "{name}: for video alone");
+            let ids: Vec<u32> =
+                negotiated.peer.send_extensions.iter().map(|extension| extension.id).collect();
+            assert_eq!(ids.contains(&6), playout_delay, "{name}");
+        }
+    }
+}
+
+#[test]
+fn dependency_descriptor_is_for_who_takes_both_forms_of_headers() {
+    let sends = [send_vp8(1)];
+    let mut offering = Offering::new();
+    let answer = answer_to(&offering.offer(&sends).sdp, "a=recvonly").replace("a=extmap-allow-mixed\r\n", "");
+    let peer = offering.session.receive_answer(&answer, &sends).unwrap().peer;
+    let ids: Vec<u32> = peer.send_extensions.iter().map(|extension| extension.id).collect();
+    assert_eq!(ids, [2, 4, 5]);
+}
+
+#[test]
 fn ice_restart_is_in_the_next_offer_and_keeps_the_old_credentials() {
     let mut offering = Offering::new();
     offering.round(&[]);

@@ -1,5 +1,6 @@
 //! Claims about what is written into copies or cut off them: capture times, the playout delay, the packet trailer.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use units::rtp::Ssrc;
@@ -127,6 +128,31 @@ fn capture_time_is_left_out_for_who_did_not_negotiate_it() {
     world.send(&mut publisher, &captured(1, 100));
     let sent = world.media(&mut subscriber);
     assert!(sent[0].extensions.iter().all(|(id, _)| *id == 8 || *id == 9), "{:?}", sent[0].extensions);
+}
+
+#[test]
+fn elements_of_either_form_are_read_and_written() {
+    for (name, from, to) in [
+        ("one byte to one byte", 7, 6),
+        ("one byte to two bytes", 7, 200),
+        ("two bytes to one byte", 200, 6),
+        ("two bytes to two bytes", 16, 255),
+    ] {
+        let (mut world, mut publisher, mut subscriber) = call(|_| {});
+        for (id, peer, receives) in [(from, 1, true), (to, 2, false)] {
+            let mut spec = peer_spec(peer, 1);
+            let ids = if receives { &mut spec.receive_extensions } else { &mut spec.send_extensions };
+            ids.0.push((id, ExtensionKind::VideoOrientation));
+            world.must(Command::UpsertPeer(spec.into()));
+        }
+        let mut packet = video(1);
+        packet.extensions.extend([(13, b"unknown".to_vec()), (from, vec![0x0a])]);
+        world.send(&mut publisher, &packet);
+        let sent = world.media(&mut subscriber);
+        assert_eq!(sent[0].extension(to), Some(&[0x0a][..]), "{name}");
+        assert_eq!(sent[0].extension(9), Some(&b"5"[..]), "{name}: the MID is in the same form");
+        assert_eq!(sent[0].extensions.len(), 3, "{name}: and the time of sending, and nothing else");
+    }
 }
 
 #[test]
