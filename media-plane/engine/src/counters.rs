@@ -41,6 +41,8 @@ counters! {
     /// Copies of packets that were sent to subscribers.
     copies_sent,
     copy_bytes_sent,
+    /// Copies of audio whose packet was lost, out of the redundancy of a later one.
+    copies_recovered,
     /// Packets of our own to subscribers: silence, blank frames, padding.
     own_packets_sent,
     own_bytes_sent,

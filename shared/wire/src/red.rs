@@ -65,7 +65,7 @@ impl<'a> Redundant<'a> {
     }
 
     /// The repeated frames, oldest first.
-    pub fn redundant(&self) -> impl Iterator<Item = Block<'a>> + 'a {
+    pub fn redundant(&self) -> impl Iterator<Item = Block<'a>> + use<'a> {
         let mut blocks = Reader::new(self.blocks);
         self.headers.as_chunks().0.iter().filter_map(move |header: &[u8; HEADER_LEN]| {
             let (timestamp_offset, len) = block_header(*header);

@@ -33,7 +33,7 @@ pub struct Copied {
     /// What its header was stamped with, and the digest of all of the header once it was sealed.
     pub stamp: Stamp,
     /// Bytes of the payload's end that were left out.
-    pub cut: u8,
+    pub cut: u16,
     pub header_digest: Option<u64>,
     pub sent_at: Instant,
     pub resent: u8,

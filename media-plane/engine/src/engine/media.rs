@@ -7,7 +7,7 @@ use forward::rewrite::{Patch, Rewrite};
 use srtp::cipher::Cipher;
 use srtp::inbound::OpenError;
 use units::handle::{PeerId, PublicationId};
-use units::rtp::Ssrc;
+use units::rtp::{PayloadType, Ssrc};
 use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtp::{Header, without_padding};
@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::ingress::capture::Captured;
 use crate::ingress::codec::Picture;
 use crate::ingress::key_frame::Wish;
-use crate::ingress::red::Primary;
+use crate::ingress::red::Frame;
 use crate::ingress::source::Assignment;
 use crate::ingress::{Head, Source};
 use crate::outbox::Outbox;
@@ -35,20 +35,22 @@ use crate::slots::Slot;
 
 /// A packet that was learnt from and is to be forwarded.
 #[derive(Debug)]
-struct Arrival<'a> {
-    publication: Slot<PublicationId>,
+pub(super) struct Arrival<'a> {
+    pub(super) publication: Slot<PublicationId>,
     layer: u8,
     ssrc: Ssrc,
     /// The stream's identity.
     source: Ssrc,
-    sequence: Seq,
+    pub(super) sequence: Seq,
     out_of_order: bool,
-    timestamp: u32,
+    /// How many packets before this one have not come.
+    pub(super) missing: u64,
+    pub(super) timestamp: u32,
     marker: bool,
-    codec: PayloadCodec,
+    pub(super) codec: PayloadCodec,
     /// Header and payload in the clear, without padding.
-    bytes: &'a mut [u8],
-    header_len: usize,
+    pub(super) bytes: &'a mut [u8],
+    pub(super) header_len: usize,
 }
 
 /// Where a packet stands: from whom, of which stream, under which number.
@@ -184,6 +186,7 @@ impl<C: Cipher> Engine<C> {
             source: identity,
             sequence,
             out_of_order: before.is_some_and(|before| sequence < before),
+            missing: before.map_or(0, |before| sequence.0.saturating_sub(before.0 + 1)),
             timestamp: head.timestamp,
             marker: head.marker,
             codec,
@@ -268,6 +271,7 @@ impl<C: Cipher> Engine<C> {
                 source: identity,
                 sequence: original,
                 out_of_order: before.is_some_and(|before| original < before),
+                missing: 0,
                 timestamp: head.timestamp,
                 marker: head.marker,
                 codec,
@@ -351,9 +355,13 @@ impl<C: Cipher> Engine<C> {
     ) -> usize {
         let wall_clock = self.wall_clock(now);
         let Some(ids) = self.peers.get(slot).map(|peer| peer.ingress.ids) else { return 0 };
+        if arrival.missing > 0 {
+            self.recover(now, &ids, arrival, facts, out);
+        }
         let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
-        let primary = Primary::read(arrival.codec.codec, payload);
+        let frame = Frame::primary(arrival.codec.codec, payload);
+        let carrier = facts.sequence;
         let ends_frame = facts.marker && publication.spec.kind == MediaKind::Video;
         let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
         let mut sent = 0;
@@ -364,7 +372,7 @@ impl<C: Cipher> Engine<C> {
             let subscriber = subscription.peer;
             let codec = &arrival.codec;
             let mut copy =
-                Copying { now, wall_clock, publication, facts, codec, primary, captured, trailer_len };
+                Copying { now, wall_clock, publication, facts, codec, frame, carrier, captured, trailer_len };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
             match copy.send(subscription, peer, &mut packet, out) {
                 Ok(len) => {
@@ -412,21 +420,23 @@ impl Arrival<'_> {
 }
 
 /// What all copies of one packet have in common.
-struct Copying<'a> {
-    now: Instant,
-    wall_clock: units::time::NtpTime,
-    publication: &'a Publication,
-    facts: &'a Facts,
-    codec: &'a PayloadCodec,
-    /// The frame that a well-formed RED packet was sent for.
-    primary: Option<Primary>,
-    captured: Option<Captured>,
+pub(super) struct Copying<'a> {
+    pub(super) now: Instant,
+    pub(super) wall_clock: units::time::NtpTime,
+    pub(super) publication: &'a Publication,
+    pub(super) facts: &'a Facts,
+    pub(super) codec: &'a PayloadCodec,
+    /// The frame of a well-formed RED packet that goes to who takes only Opus.
+    pub(super) frame: Option<Frame>,
+    /// The packet of the source that has the bytes.
+    pub(super) carrier: Seq,
+    pub(super) captured: Option<Captured>,
     /// Of the application's trailer, at the end of the payload.
-    trailer_len: u8,
+    pub(super) trailer_len: u8,
 }
 
 impl Copying<'_> {
-    fn send<C: Cipher>(
+    pub(super) fn send<C: Cipher>(
         &mut self,
         subscription: &mut Subscription,
         peer: &mut Peer<C>,
@@ -436,8 +446,8 @@ impl Copying<'_> {
         let path = peer.destination().ok_or(CopyReason::NotConnected)?;
         let outbound = peer.transport.outbound.as_mut().ok_or(CopyReason::NotConnected)?;
         let mapping = subscription.mapping(self.codec.payload_type).ok_or(CopyReason::NotMapped)?;
-        let front = self.cut_off(subscription, &mapping)?;
-        let payload_len = self.facts.payload_len - front;
+        let (front, behind) = self.cut_off(subscription, &mapping)?;
+        let payload_len = self.facts.payload_len.saturating_sub(front + behind);
         let forwarder = subscription.forwarder(self.codec, self.publication).ok_or(CopyReason::OtherCodec)?;
         let rewrite = match front {
             0 => forwarder.forward(self.now, self.facts)?,
@@ -448,9 +458,10 @@ impl Copying<'_> {
         };
         let index = subscription.stream.index(rewrite.sequence).ok_or(CopyReason::TooLate)?;
         let replaces = rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces));
-        let cut = if subscription.spec.strip_packet_trailer { self.trailer_len } else { 0 };
+        let trailer_len = if subscription.spec.strip_packet_trailer { self.trailer_len } else { 0 };
         // A codec's own header is no trailer, whatever it looks like.
-        let cut = cut.min(u8::try_from(self.facts.payload_len.saturating_sub(replaces)).unwrap_or(u8::MAX));
+        let rest = u16::try_from(self.facts.payload_len.saturating_sub(replaces)).unwrap_or(u16::MAX);
+        let cut = u16::from(trailer_len).max(u16::try_from(behind).unwrap_or(u16::MAX)).min(rest);
         let playout_delay = peer.egress.ids.id(ExtensionKind::PlayoutDelay);
         let playout_delay =
             playout_delay.and_then(|_| subscription.playout_told_by(self.now, rewrite.sequence));
@@ -485,7 +496,7 @@ impl Copying<'_> {
         stream.sent.remember(Remembered {
             layer: self.facts.layer,
             source: self.facts.source,
-            source_sequence: self.facts.sequence,
+            source_sequence: self.carrier,
             origin: Origin::Publisher,
             payload_types: (self.codec.payload_type, mapping.to),
             rewrite,
@@ -497,23 +508,37 @@ impl Copying<'_> {
         });
         let len = sent?.len;
         stream.packets += 1;
-        stream.payload_bytes += payload_len.saturating_sub(cut.into()) as u64;
+        stream.payload_bytes += payload_len.saturating_sub(trailer_len.into()) as u64;
         stream.budget.sent(self.now, len);
         Ok(len)
     }
 
-    /// How much of the payload's front this subscriber does not get: all of a RED packet but its primary frame,
-    /// if its client takes only Opus.
-    fn cut_off(&self, subscription: &Subscription, mapping: &PayloadMapping) -> Result<usize, CopyReason> {
+    /// How much of the payload's front and end this subscriber does not get: all of a RED packet but one frame, if
+    /// its client takes only Opus.
+    fn cut_off(
+        &self,
+        subscription: &Subscription,
+        mapping: &PayloadMapping,
+    ) -> Result<(usize, usize), CopyReason> {
         if self.codec.codec != Codec::Red || self.facts.payload_len == 0 {
-            return Ok(0);
+            return Ok((0, 0));
         }
-        let opus = self.publication.spec.codecs.iter().find(|codec| codec.codec == Codec::Opus);
-        let opus = opus.and_then(|opus| subscription.mapping(opus.payload_type));
-        let Some(opus) = opus.filter(|opus| opus.to == mapping.to) else { return Ok(0) };
-        let primary = self.primary.filter(|primary| primary.payload_type == opus.from);
-        Ok(primary.ok_or(CopyReason::Malformed)?.offset)
+        let Some(opus) = opus_instead(self.publication, subscription, mapping) else { return Ok((0, 0)) };
+        let frame = self.frame.filter(|frame| frame.payload_type == opus);
+        let frame = frame.ok_or(CopyReason::Malformed)?;
+        Ok((frame.offset, frame.behind))
     }
+}
+
+/// The publisher's payload type of Opus, if RED with this mapping goes out as Opus.
+pub(super) fn opus_instead(
+    publication: &Publication,
+    subscription: &Subscription,
+    mapping: &PayloadMapping,
+) -> Option<PayloadType> {
+    let opus = publication.spec.codecs.iter().find(|codec| codec.codec == Codec::Opus)?;
+    let opus = subscription.mapping(opus.payload_type)?;
+    (opus.to == mapping.to).then_some(opus.from)
 }
 
 /// Which extension elements of a publication are passed on. Frame numbers only if nothing changes their order.

@@ -57,6 +57,75 @@ fn red_goes_out_as_opus_where_it_is_mapped_to_opus() {
     world.assert_accounted();
 }
 
+/// A frame of one byte, its number, behind those of the two packets before it.
+fn frame(sequence: u8) -> Rtp {
+    let block = |ticks: u16| [0x80 | 111, (ticks >> 6).to_be_bytes()[1], (ticks << 2).to_be_bytes()[1], 1];
+    let headers = [block(1_920), block(960)].concat();
+    redundant(sequence.into(), &[&headers[..], &[111, sequence - 2, sequence - 1, sequence]].concat())
+}
+
+#[test]
+fn lost_frames_are_recovered_where_their_packets_would_be() {
+    for (name, sent, expected, late) in [
+        ("nothing lost", &[3, 4, 5][..], &[3, 4, 5][..], 0),
+        ("one lost", &[3, 5], &[3, 4, 5], 0),
+        ("two lost", &[3, 6], &[3, 4, 5, 6], 0),
+        ("three lost: the first one is gone", &[3, 7], &[3, 5, 6, 7], 0),
+        ("lost at the start: nothing begins with it", &[5, 6], &[5, 6], 0),
+        ("came late", &[3, 5, 4, 6], &[3, 4, 5, 6], 1),
+        ("two came late", &[3, 6, 5, 4, 7], &[3, 4, 5, 6, 7], 2),
+        ("the gone one came late", &[3, 7, 4], &[3, 5, 6, 7, 4], 0),
+    ] {
+        let (mut world, mut publisher, mut plain, mut whole) = redundant_call();
+        for sequence in sent {
+            world.send(&mut publisher, &frame(*sequence));
+        }
+        let opus = world.media(&mut plain);
+        let first = opus[0].clone();
+        let told: Vec<_> = opus.iter().map(|packet| packet.payload.clone()).collect();
+        assert_eq!(told, expected.iter().map(|sequence| vec![*sequence]).collect::<Vec<_>>(), "{name}");
+        for packet in &opus {
+            let ahead = i16::from(packet.payload[0]) - i16::from(first.payload[0]);
+            let number = packet.sequence.wrapping_sub(first.sequence).cast_signed();
+            let ticks = packet.timestamp.wrapping_sub(first.timestamp).cast_signed();
+            assert_eq!((number, ticks), (ahead, i32::from(ahead) * 960), "{name}: {:?}", packet.payload);
+            assert_eq!(packet.payload_type, PayloadType(100), "{name}");
+        }
+        assert_eq!(world.media(&mut whole).len(), sent.len(), "{name}: RED has it within");
+        assert_eq!(world.counter("copy_discarded_duplicate"), late, "{name}");
+        let own = sent.len() as u64 - late;
+        assert_eq!(world.counter("copies_recovered"), expected.len() as u64 - own, "{name}");
+        world.assert_accounted();
+    }
+}
+
+#[test]
+fn recovered_frame_is_sent_again_out_of_the_packet_that_had_it() {
+    let (mut world, mut publisher, mut plain, _) = redundant_call();
+    world.send(&mut publisher, &frame(3));
+    world.send(&mut publisher, &frame(5));
+    let sent: Vec<_> = world.out.sent.iter().filter(|(path, _)| *path == plain.path).cloned().collect();
+    let missing = Seq16(world.media(&mut plain)[1].sequence);
+    world.send(&mut publisher, &frame(4));
+    world.pass(150);
+    world.send_rtcp(&mut plain, |builder| builder.nack(Ssrc(1), Ssrc(70), [missing]).map(|_| ()));
+    assert_eq!(world.counter("packets_resent"), 1);
+    assert_eq!(world.out.sent.last().unwrap().1, sent[1].1, "bit for bit");
+}
+
+#[test]
+fn encrypted_redundancy_is_left_alone() {
+    let (mut world, mut publisher, mut plain, _) = redundant_call();
+    let mut spec = audio_spec(1, 1);
+    spec.codecs.push(PayloadCodec { payload_type: RED_PT, codec: Codec::Red, ..spec.codecs[0] });
+    spec.encrypted = true;
+    world.must(Command::UpsertPublication(spec.into()));
+    world.send(&mut publisher, &frame(3));
+    world.send(&mut publisher, &frame(5));
+    let payloads: Vec<_> = world.media(&mut plain).into_iter().map(|packet| packet.payload).collect();
+    assert_eq!(payloads, [[3], [5]]);
+}
+
 #[test]
 fn red_that_can_not_become_opus_is_counted() {
     for (name, payload, reason) in [
