@@ -31,9 +31,13 @@ impl Folding {
 
 impl Hasher for Folding {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let word = chunk.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
-            self.fold(word ^ ((chunk.len() as u64) << 56));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.fold(u64::from_be_bytes(*word) ^ 8 << 56);
+        }
+        if !rest.is_empty() {
+            let word = rest.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+            self.fold(word ^ ((rest.len() as u64) << 56));
         }
     }
 
