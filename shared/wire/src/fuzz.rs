@@ -5,6 +5,7 @@ use units::rtp::{PayloadType, Ssrc};
 use crate::av1::dependency::rewrite::{self, ActiveDecodeTargets};
 use crate::av1::dependency::structure::Structure;
 use crate::av1::dependency::{self, Descriptor};
+use crate::extension::{AbsCaptureTime, AbsSendTime, AudioLevel, PlayoutDelay, TransportSequence};
 use crate::rtcp::extended::Block;
 use crate::rtcp::{COMPOUND_LEN_MAX, Compound, Packet};
 use crate::{av1, demux, h264, h265, red, rtp, rtx, stun, trailer, vp8, vp9};
@@ -149,6 +150,26 @@ pub fn packet_trailer(data: &[u8]) {
     assert!(rest.is_some_and(|rest| usize::from(trailer::trailer_len(rest)) <= rest.len()));
 }
 
+/// Reads an element as each header extension, and writes again what was read.
+pub fn header_extensions(data: &[u8]) {
+    if let Some(level) = AudioLevel::read(data) {
+        assert!(data.starts_with(&level.to_bytes()));
+    }
+    if let Some(sequence) = TransportSequence::read(data) {
+        assert!(data.starts_with(&sequence.to_bytes()));
+    }
+    if let Some(time) = AbsSendTime::read(data) {
+        assert!(data.starts_with(&time.to_bytes()) && time.units() < 1 << 24);
+    }
+    if let Some(time) = AbsCaptureTime::read(data) {
+        assert!(data.starts_with(time.write(&mut [0; AbsCaptureTime::LEN_MAX])));
+    }
+    if let Some(delay) = PlayoutDelay::read(data) {
+        assert!(data.starts_with(&delay.to_bytes()));
+        assert!(PlayoutDelay::new(delay.min_ms(), delay.max_ms()) == delay);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -163,7 +184,7 @@ mod tests {
         body: fn(&[u8]),
     }
 
-    const TARGETS: [Target; 11] = [
+    const TARGETS: [Target; 12] = [
         Target { name: "demultiplex", body: demultiplex },
         Target { name: "rtp_packet", body: rtp_packet },
         Target { name: "retransmission", body: retransmission },
@@ -175,6 +196,7 @@ mod tests {
         Target { name: "dependency_descriptor", body: dependency_descriptor },
         Target { name: "redundant_audio", body: redundant_audio },
         Target { name: "packet_trailer", body: packet_trailer },
+        Target { name: "header_extensions", body: header_extensions },
     ];
 
     fn every_target(data: &[u8]) {

@@ -19,6 +19,7 @@ const fn body(name: &[u8]) -> fn(&[u8]) {
         b"key_frames" => wire::fuzz::key_frames,
         b"dependency_descriptor" => wire::fuzz::dependency_descriptor,
         b"redundant_audio" => wire::fuzz::redundant_audio,
+        b"header_extensions" => wire::fuzz::header_extensions,
         b"packet_trailer" => wire::fuzz::packet_trailer,
         b"unauthenticated_packet" => srtp::fuzz::unauthenticated_packet,
         b"forwarder_model" => reference::fuzz::forwarder_model,
