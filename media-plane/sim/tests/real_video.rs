@@ -120,6 +120,22 @@ fn bursts_of_loss_show_no_wrong_picture() {
     play("bursts", &scenario(&FILM, bursting(), bursting()), 50..52, &bounds);
 }
 
+#[test]
+fn subscribers_may_change_their_limits_at_any_time() {
+    let scenario = Scenario { is_restless: true, ..scenario(&FILM, losing(20), losing(20)) };
+    for seed in 60..62 {
+        let report = World::new(seed, scenario.clone()).run();
+        assert_eq!(report.violations, [], "seed {seed}");
+        for (number, screen) in report.screens.iter().enumerate() {
+            let name = format!("seed {seed}, subscriber {number}");
+            assert_eq!(wrong_pictures(&FILM, &report, screen), Ok(Vec::new()), "{name}");
+            let shown = [0, 1, 2].map(|layer| screen.iter().filter(|shown| shown.temporal == layer).count());
+            println!("restless, {name}: {shown:?} pictures of each temporal layer");
+            assert!(shown.iter().all(|&count| count > 10), "{name}: {shown:?}");
+        }
+    }
+}
+
 /// The canary: a base picture that is hidden without a trace spoils those that refer to it, and the decoder shows it.
 #[test]
 fn picture_without_its_reference_is_seen_to_be_wrong() {
