@@ -6,6 +6,7 @@ mod feedback;
 mod key_frames;
 mod media;
 mod own_out;
+pub mod probe;
 mod recover;
 mod reports;
 mod resend;

@@ -6,6 +6,7 @@ mod extensions;
 mod feedback;
 mod garbage;
 mod media;
+mod probe;
 mod red;
 mod repair;
 mod specs;

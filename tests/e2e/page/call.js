@@ -88,7 +88,7 @@
     return {
       outbound: pick('outbound-rtp', 'video').map(({ rid, bytesSent, framesEncoded, scalabilityMode, ssrc }) => ({ rid, bytesSent, framesEncoded, scalabilityMode, ssrc, arrived: reported.has(ssrc) })),
       inboundVideo: pick('inbound-rtp', 'video').map((r) => ({ frames: r.framesDecoded ?? 0, key: r.keyFramesDecoded, lost: r.packetsLost, width: r.frameWidth, height: r.frameHeight, freezes: r.freezeCount, frozen: r.totalFreezesDuration, retransmitted: r.retransmittedPacketsReceived ?? 0, nacks: r.nackCount, plis: r.pliCount, ssrc: r.ssrc })),
-      inboundAudio: pick('inbound-rtp', 'audio').map((r) => ({ energy: r.totalAudioEnergy ?? 0, packets: r.packetsReceived, lost: r.packetsLost, ssrc: r.ssrc })),
+      inboundAudio: pick('inbound-rtp', 'audio').map((r) => ({ energy: r.totalAudioEnergy ?? 0, packets: r.packetsReceived, lost: r.packetsLost, concealed: r.concealedSamples, samples: r.totalSamplesReceived, ssrc: r.ssrc })),
       transports: pick('transport').map(({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole }) => ({ srtpCipher, dtlsCipher, tlsVersion, dtlsState, iceState, dtlsRole })),
     };
   }

@@ -108,7 +108,9 @@ impl<C: Cipher> Engine<C> {
                         // Nobody waits for the rest of the frame that was under way.
                         let padding = Padding { count: 1, frames_per_second: 0, force: true };
                         let closing = forwarder.pad(at, padding).into_iter().flatten();
-                        closing.for_each(|rewrite| own.send(Content::Padding, rewrite, &mut target));
+                        closing.for_each(|rewrite| {
+                            own.send(Content::Padding, rewrite, &mut target);
+                        });
                     }
                     let Some(rewrite) = forwarder.insert(at, blank.frames_per_second()) else { return false };
                     own.send(content, rewrite, &mut target);

@@ -20,6 +20,9 @@ pub struct Speaker {
 impl Speaker {
     /// Learns a packet's level (dB below overload, 0 to 127) that covers `duration`.
     pub fn observe(&mut self, now: Instant, level: u8, duration: Duration, rules: &AudioLevels) {
+        if self.is_stale(now, rules) {
+            *self = Self::default();
+        }
         self.heard_at = now;
         self.observed += duration;
         if level <= rules.active_level {
@@ -39,8 +42,7 @@ impl Speaker {
     /// The smoothed level from 0 to 1 in eighths, if this is speech now.
     #[must_use]
     pub fn level(&self, now: Instant, rules: &AudioLevels) -> Option<f32> {
-        let stale = now - self.heard_at > rules.update_interval * STALE_INTERVALS;
-        if stale || self.smoothed < linear(f64::from(rules.active_level)) {
+        if self.is_stale(now, rules) || self.smoothed < linear(f64::from(rules.active_level)) {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "an eighth is exact in 32 bits")]
@@ -48,11 +50,15 @@ impl Speaker {
         Some(level.min(1.0))
     }
 
+    fn is_stale(&self, now: Instant, rules: &AudioLevels) -> bool {
+        now - self.heard_at >= rules.update_interval * STALE_INTERVALS
+    }
+
     fn close_interval(&mut self, rules: &AudioLevels) {
         let active_min = rules.update_interval * u32::from(rules.min_percentile) / 100;
         self.smoothed = if !self.active.is_zero() && self.active >= active_min {
             // Speech during part of the interval counts for less: -6 dB for half of it.
-            let part = self.active.as_secs_f64() / self.observed.as_secs_f64();
+            let part = self.active.as_secs_f64() / rules.update_interval.as_secs_f64();
             let level = linear(f64::from(self.loudest) - 20.0 * libm::log10(part));
             let factor = 2.0 / (f64::from(rules.smooth_intervals.max(1)) + 1.0);
             self.smoothed + (level - self.smoothed) * factor
@@ -131,7 +137,23 @@ mod tests {
         for _ in 0..20 {
             speaker.observe(Instant(0), 0, Duration::from_millis(20), &RULES);
         }
-        assert!(speaker.level(Instant(800_000_000), &RULES).is_some());
-        assert!(speaker.level(Instant(900_000_000), &RULES).is_none());
+        assert!(speaker.level(Instant(799_000_000), &RULES).is_some());
+        assert!(speaker.level(Instant(800_000_000), &RULES).is_none());
+        for packet in 0..20 {
+            speaker.observe(Instant((2_000 + packet) * 1_000_000), 18, Duration::from_millis(20), &RULES);
+        }
+        let level = speaker.level(Instant(2_020_000_000), &RULES);
+        assert_eq!(level, Some(0.125), "nothing of what was heard before weighs in: two thirds of an eighth");
+    }
+
+    #[test]
+    fn speech_counts_by_its_share_of_an_interval_not_of_what_was_observed() {
+        // Packets of 60 ms: 420 ms are observed, all of them speech, which weighs for a little more.
+        let mut speaker = Speaker::default();
+        for _ in 0..7 {
+            speaker.observe(Instant(0), 20, Duration::from_millis(60), &RULES);
+        }
+        let expected = linear(20.0 - 20.0 * libm::log10(1.05)) * 2.0 / 3.0;
+        assert!((speaker.smoothed - expected).abs() < 1e-9, "{}", speaker.smoothed);
     }
 }
