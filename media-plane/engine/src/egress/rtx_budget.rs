@@ -28,14 +28,20 @@ impl RtxBudget {
         bin.sent = bin.sent.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
     }
 
-    /// Whether `len` bytes may be sent again now; if so, they are counted.
-    pub fn take(&mut self, now: Instant, len: usize) -> bool {
+    /// Whether `len` bytes may be sent again now; if so, they are counted. Pictures that no other needs leave an
+    /// eighth of the budget to those that freeze the stream while they are missing.
+    pub fn take(&mut self, now: Instant, len: usize, is_needed: bool) -> bool {
         let _ = self.bin(now);
         let (sent_long, resent_long) = self.last(BINS);
         let (sent_short, resent_short) = self.last(BINS_PER_SECOND);
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let allowed = |resent: u64, budget: u64| resent + u64::from(len) <= budget.max(FLOOR);
-        if !allowed(resent_short, sent_short / 2) || !allowed(resent_long, sent_long / 4) {
+        let allowed = |resent: u64, budget: u64| {
+            let budget = if is_needed { budget } else { budget / 8 * 7 };
+            resent + u64::from(len) <= budget
+        };
+        let short = (sent_short / 2).max(FLOOR_SHORT);
+        let long = (sent_long / 4).max(FLOOR_LONG);
+        if !allowed(resent_short, short) || !allowed(resent_long, long) {
             return false;
         }
         let bin = self.bin(now);
@@ -73,7 +79,9 @@ const BIN_NS: u64 = 250_000_000;
 const BINS_PER_SECOND: usize = 4;
 const BINS: usize = 10 * BINS_PER_SECOND;
 /// Two packets may always be sent again: a budget of nothing would never let a slow stream recover.
-const FLOOR: u64 = 3_000;
+const FLOOR_SHORT: u64 = 3_000;
+/// 12 kbit/s are no flood.
+const FLOOR_LONG: u64 = 15_000;
 
 #[cfg(test)]
 mod tests {
@@ -91,7 +99,7 @@ mod tests {
         for packet in 0..1_000 {
             let now = ms(packet * 10);
             budget.sent(now, 1_000);
-            while budget.take(now, 1_000) {
+            while budget.take(now, 1_000, true) {
                 resent += 1;
                 resent_in_first_second += u32::from(packet < 100);
             }
@@ -101,12 +109,21 @@ mod tests {
     }
 
     #[test]
-    fn idle_stream_may_send_two_packets_again_and_recovers_with_time() {
+    fn idle_stream_may_send_two_packets_again_in_a_second_and_twelve_in_ten() {
         let mut budget = RtxBudget::default();
-        assert!(budget.take(ms(0), 1_200));
-        assert!(budget.take(ms(0), 1_200));
-        assert!(!budget.take(ms(0), 1_200));
-        assert!(!budget.take(ms(9_000), 1_200));
-        assert!(budget.take(ms(10_000), 1_200));
+        for second in 0..6 {
+            let taken = (0..10).filter(|_| budget.take(ms(second * 1_000), 1_200, true)).count();
+            assert_eq!(taken, 2, "second {second}");
+        }
+        assert!(!budget.take(ms(9_000), 1_200, true));
+        assert!(budget.take(ms(10_000), 1_200, true));
+    }
+
+    #[test]
+    fn what_others_need_finds_an_eighth_left() {
+        let mut budget = RtxBudget::default();
+        budget.sent(ms(0), 160_000);
+        let mut taken = |is_needed| (0..100).filter(|_| budget.take(ms(0), 1_000, is_needed)).count();
+        assert_eq!([taken(false), taken(true), taken(true)], [35, 5, 0]);
     }
 }

@@ -89,7 +89,11 @@ impl Sent {
 
     /// The copy that a NACK asks for.
     pub fn ask(&self, now: Instant, number: Seq16, rtt: Duration) -> Result<Copied, NotResent> {
-        let sequence = self.highest.ok_or(NotResent::Unknown)?.nearest(number);
+        let highest = self.highest.ok_or(NotResent::Unknown)?;
+        let sequence = highest.nearest(number);
+        if highest.0.saturating_sub(sequence.0) >= self.capacity as u64 {
+            return Err(NotResent::Unknown); // Its place in the ring may not be taken yet, but its packet is.
+        }
         let copied = self.ring.get(self.index(sequence)).and_then(Option::as_ref);
         let copied = copied.filter(|copied| copied.rewrite.sequence == sequence).ok_or(NotResent::Unknown)?;
         if now - copied.sent_at < rtt {
@@ -141,7 +145,11 @@ mod tests {
     }
 
     fn sent(sequences: &[u64]) -> Sent {
-        let mut sent = Sent::new(8);
+        sent_by(8, sequences)
+    }
+
+    fn sent_by(capacity: usize, sequences: &[u64]) -> Sent {
+        let mut sent = Sent::new(capacity);
         for sequence in sequences {
             let rewrite = Rewrite { sequence: Seq(*sequence), timestamp: 0, marker: false, patch: None };
             sent.remember(Copied {
@@ -176,6 +184,59 @@ mod tests {
             let found =
                 sent(sequences).ask(ms(200), Seq16(asked), RTT).map(|copied| copied.source_sequence.0);
             assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    /// LiveKit's sequencer tests; its ring is told of padding, ours is not.
+    #[test]
+    fn rows_of_upstreams_sequencer() {
+        let found = |sent: &Sent, now, asked: &[u64]| -> Vec<u64> {
+            let ask = |number: &&u64| sent.ask(ms(now), Seq(**number).low(), RTT).is_ok();
+            asked.iter().filter(ask).copied().collect()
+        };
+        let again = |sent: &mut Sent, now, asked: &[u64]| {
+            let found = found(sent, now, asked);
+            found.iter().for_each(|number| sent.sent_again(ms(now), Seq(*number), None));
+            found
+        };
+
+        let all: Vec<u64> = (1..518).collect();
+        let asked = [510, 511, 512, 513, 514, 515, 516, 517, 509];
+        let mut many = sent_by(500, &all);
+        assert_eq!(
+            many.ask(ms(110), Seq16(510), RTT).unwrap().source_sequence,
+            Seq(1_510),
+            "the offset is kept"
+        );
+        for (name, now, expected) in [
+            ("right after they were sent", 0, &[][..]),
+            ("later", 110, &asked),
+            ("again at once", 111, &[]),
+            ("again later", 220, &asked),
+        ] {
+            assert_eq!(again(&mut many, now, &asked), expected, "{name}");
+        }
+
+        for (name, capacity, sequences, asked, expected) in [
+            ("519 before 518", 500, &[517, 519, 518][..], &[518, 519, 520][..], &[518, 519][..]),
+            ("place in the ring is used again", 500, &[21, 521], &[21, 521], &[521]),
+            ("and not by what is older", 500, &[521, 21, 505], &[21, 505, 521], &[505, 521]),
+            (
+                "padding between",
+                5,
+                &[65_526, 65_524, 65_525, 65_529, 65_530, 65_533, 65_534],
+                &[65_524, 65_525, 65_526, 65_527, 65_528, 65_529, 65_530, 65_531, 65_532, 65_533, 65_534],
+                &[65_530, 65_533, 65_534],
+            ),
+            (
+                "padding at the end",
+                5,
+                &[2, 3, 4, 7, 8, 11, 12, 13],
+                &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+                &[11, 12],
+            ),
+        ] {
+            assert_eq!(found(&sent_by(capacity, sequences), 200, asked), expected, "{name}");
         }
     }
 

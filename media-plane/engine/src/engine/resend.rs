@@ -17,6 +17,7 @@ use crate::egress::{Copied, Plain, send_copy};
 use crate::engine::Engine;
 use crate::engine::media::passed;
 use crate::ingress::capture::Captured;
+use crate::ingress::codec::Picture;
 use crate::outbox::Outbox;
 use crate::slots::Slot;
 
@@ -99,7 +100,11 @@ impl<C: Cipher> Engine<C> {
         let captured = Captured::read(bytes, &ids, clock);
         let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
-        if !stream.budget.take(now, bytes.len()) {
+        let codec = publication.codec(sent.payload_types.0).ok_or(unknown)?.codec;
+        let picture = Picture::read(codec, bytes.get(header_len..).unwrap_or_default());
+        let temporal = picture.vp8.and_then(|descriptor| descriptor.temporal);
+        let is_needed = temporal.is_none_or(|temporal| temporal.id == 0);
+        if !stream.budget.take(now, bytes.len(), is_needed) {
             return Err(NotSent::OverBudget);
         }
         let mapping = subscription.spec.payloads.iter().find(|mapping| mapping.from == sent.payload_types.0);
