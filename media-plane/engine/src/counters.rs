@@ -60,6 +60,8 @@ counters! {
     /// Members of received RTCP that mean nothing to this engine.
     rtcp_members_ignored,
     transport_feedback_sent,
+    /// Round trips that peers told by answering our reference times.
+    reference_times_answered,
     nacks_sent,
     /// Packets that were asked for in NACKs to publishers.
     packets_nacked,

@@ -8,6 +8,7 @@ pub mod key_frame;
 pub mod nack;
 pub mod reception;
 pub mod red;
+pub mod reference_time;
 pub mod seen;
 pub mod source;
 pub mod twcc;
@@ -26,6 +27,7 @@ use crate::ingress::edge::Edge;
 use crate::ingress::elements::ExtensionIds;
 use crate::ingress::nack::Nack;
 use crate::ingress::reception::Reception;
+use crate::ingress::reference_time::ReferenceTimes;
 use crate::ingress::seen::Seen;
 use crate::ingress::source::{Assignment, Names, Signalled};
 use crate::ingress::twcc::Twcc;
@@ -40,6 +42,7 @@ pub struct Ingress {
     pub twcc: Twcc,
     /// By the sender reports of all sources.
     pub clock: PublisherClock,
+    pub reference_times: ReferenceTimes,
     sources: IndexMap<Ssrc, Source, Seeded>,
     sources_max: usize,
     /// How often there were other keys.
@@ -101,6 +104,7 @@ impl Ingress {
             ids,
             twcc: Twcc::default(),
             clock: PublisherClock::default(),
+            reference_times: ReferenceTimes::default(),
             sources: IndexMap::with_hasher(seed),
             sources_max,
             generation: 0,
@@ -151,6 +155,7 @@ impl Ingress {
         self.sources.clear();
         self.twcc = Twcc::default();
         self.clock = PublisherClock::default();
+        self.reference_times = ReferenceTimes::default();
     }
 
     pub fn source_mut(&mut self, ssrc: Ssrc) -> Option<&mut Source> {

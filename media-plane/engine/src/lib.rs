@@ -21,6 +21,7 @@ pub mod pool;
 pub mod quality;
 pub mod random;
 pub mod room;
+pub mod rtt;
 pub mod schedule;
 pub mod slots;
 #[cfg(test)]

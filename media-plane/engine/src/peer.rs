@@ -51,7 +51,7 @@ pub struct Peer<C: Cipher> {
     pub streams: IndexMap<Ssrc, Slot<SubscriptionId>, Seeded>,
     /// SSRCs that sent under the present keys and are gone: used again, they would use SRTP indices twice.
     pub retired: IndexSet<Ssrc, Seeded>,
-    /// Smoothed over all streams that are sent to the peer.
+    /// Smoothed over what reports on streams to the peer tell, and answers to reference times.
     pub rtt: Option<Duration>,
     pub timers: Timers,
     pub blanks: Blanks,
@@ -73,8 +73,6 @@ pub struct Timers {
     pub reports_at: Option<Instant>,
     /// Sender reports of the streams to the peer.
     pub sender_reports_at: Option<Instant>,
-    /// A reference time (RFC 3611 §4.4) that waits for its answer: whose, its middle bits, and when it came.
-    pub reference_time: Option<(Ssrc, u32, Instant)>,
 }
 
 impl<C: Cipher> Peer<C> {

@@ -9,6 +9,7 @@ mod media;
 mod probe;
 mod red;
 mod repair;
+mod round_trip;
 mod specs;
 mod transport;
 

@@ -139,7 +139,7 @@ impl Client {
                     self.receivers.iter_mut().find(|receiver| receiver.receives(report.info.ssrc))?;
                 receiver.sender_reported(now, report.info.ntp);
             } else if let Some(sender) = &mut self.sender {
-                sender.feedback(&member, &mut self.outbound, out);
+                sender.feedback(now, &member, &mut self.outbound, out);
             }
         }
         Some(())

@@ -81,7 +81,7 @@ fn lossy_call_allocates_nothing_once_it_runs() {
         let own = allocations() - world.handed_over() - before;
         assert_eq!(own, 0, "after {:?}", end - Instant(0));
     }
-    assert!(world.counters().packets_resent - resent > 500, "repair was part of it");
+    assert!(world.counters().packets_resent - resent > 400, "repair was part of it");
     assert!(world.counters().rtcp_sent > 500, "and so were reports");
 }
 

@@ -80,6 +80,11 @@ for (const { client, io } of CASES) {
       }
     });
 
+    test('the browsers tell their round trips by RTCP XR', async () => {
+      await until('an answer to a reference time', 10_000, async () =>
+        (await server.mediaCounters()).reference_times_answered > 0);
+    });
+
     test('mute and unmute are seen, and the picture comes back', async () => {
       const muted = async () => (await participants(bob))[0].tracks.find((track) => track.kind === 'video')?.muted;
       await alice.evaluate(() => window.room.localParticipant.setCameraEnabled(false));

@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AccessToken } from 'livekit-server-sdk';
+import { mediaCounters } from './counters.mjs';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const binaries = process.env.MILLRACE_BIN ?? path.join(root, 'target/release');
@@ -48,6 +49,7 @@ export async function startServer(args = []) {
     },
     token: (room, identity, grants = {}) => token(room, identity, grants),
     counts: () => fetch(`http://127.0.0.1:${port}/debug/counts`).then((answer) => answer.json()),
+    mediaCounters: () => mediaCounters(path.join(directory, `media-${port}.sock`)),
     exited,
     async stop() {
       for (const patience of [500, 5_000]) {

@@ -6,6 +6,7 @@ import pytest
 from livekit import rtc
 
 from conftest import until
+from deployment import Deployment
 from participant import Participant
 
 pytestmark = pytest.mark.asyncio
@@ -126,3 +127,14 @@ async def test_publishing_without_permission_is_refused(server):
     finally:
         await listener.leave()
         await speaker.leave()
+
+
+async def test_round_trip_of_who_only_sends_is_told_by_rtcp_xr():
+    server = Deployment()
+    alice = await Participant().join(server, "alone", "alice")
+    try:
+        await alice.publish_tone()
+        await until("an answer", 20, lambda: server.media_counters()["reference_times_answered"] > 0)
+    finally:
+        await alice.leave()
+        server.stop()

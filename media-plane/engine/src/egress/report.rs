@@ -5,6 +5,8 @@ use core::time::Duration;
 use units::time::{Instant, NtpTime};
 use wire::rtcp::report::ReportBlock;
 
+use crate::rtt;
+
 /// The reports of one sent stream, both ways.
 #[derive(Debug, Default)]
 pub struct Reporting {
@@ -46,17 +48,10 @@ impl Reporting {
         // RFC 3550 §6.4.1: the wall clock in a report is the publisher's, so our own clock says when it left.
         let (_, left_at) =
             self.sent.iter().flatten().find(|(middle, _)| *middle == block.last_sender_report)?;
-        let held = Duration::from_micros(u64::from(block.delay_since_last_sender_report) * 15_625 / 1_024);
-        let rtt = (now - *left_at).checked_sub(held)?;
-        self.rtt = Some(smoothed(self.rtt, rtt));
+        let rtt = rtt::measured(now - *left_at, block.delay_since_last_sender_report)?;
+        self.rtt = Some(rtt::smoothed(self.rtt, rtt));
         self.rtt
     }
-}
-
-/// A round-trip time with the newest measurement taken in for an eighth (as RFC 6298 §2 does).
-#[must_use]
-pub fn smoothed(before: Option<Duration>, newest: Duration) -> Duration {
-    before.map_or(newest, |before| (before * 7 + newest) / 8)
 }
 
 const INTERVAL: Duration = Duration::from_secs(3);

@@ -10,12 +10,12 @@ use wire::rtcp::{Compound, Packet};
 
 use crate::discard::Reason;
 use crate::egress::history;
-use crate::egress::report::smoothed;
 use crate::engine::resend::RTT_DEFAULT;
 use crate::engine::{Engine, Outcome};
 use crate::ingress::key_frame::Wish;
 use crate::ingress::reception::SenderReport;
 use crate::outbox::Outbox;
+use crate::rtt::smoothed;
 use crate::slots::Slot;
 
 impl<C: Cipher> Engine<C> {
@@ -103,10 +103,21 @@ impl<C: Cipher> Engine<C> {
     fn extended_report(&mut self, now: Instant, slot: Slot<PeerId>, report: &ExtendedReport<'_>) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         for block in report.blocks() {
-            if let Block::ReceiverReferenceTime(time) = block {
-                peer.timers.reference_time = Some((report.ssrc, time.middle(), now));
-                peer.timers.reports_at.get_or_insert(now);
-                self.peer_timers.bring_forward(slot, now);
+            match block {
+                Block::ReceiverReferenceTime(time) => {
+                    peer.ingress.reference_times.received(now, report.ssrc, time);
+                    peer.timers.reports_at.get_or_insert(now);
+                    self.peer_timers.bring_forward(slot, now);
+                }
+                Block::LastReceiverReports(answers) => {
+                    for answer in answers.entries().filter(|answer| answer.ssrc == peer.rtcp_ssrc) {
+                        if let Some(rtt) = peer.ingress.reference_times.answered(now, &answer) {
+                            peer.rtt = Some(smoothed(peer.rtt, rtt));
+                            self.counters.reference_times_answered += 1;
+                        }
+                    }
+                }
+                Block::Unknown { .. } => {}
             }
         }
     }

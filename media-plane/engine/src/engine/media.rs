@@ -157,10 +157,12 @@ impl<C: Cipher> Engine<C> {
         let identity = peer.ingress.identity(head.ssrc);
         let source = peer.ingress.source_mut(head.ssrc).ok_or(Reason::UnknownSource)?;
         let before = source.seen.highest();
+        source.reception.set_clock_rate(codec.clock_rate);
         if !source.seen.insert(sequence) {
+            // It overtook nothing but its own retransmission: it was not lost.
+            source.reception.received(now, sequence, head.timestamp, packet.len());
             return Err(Reason::Duplicate);
         }
-        source.reception.set_clock_rate(codec.clock_rate);
         let given_up = source.learn(now, sequence, head.timestamp, packet.len(), publication.spec.nack);
         self.counters.packets_given_up += u64::from(given_up);
         if before.is_some_and(|before| sequence > before.next()) {
@@ -258,7 +260,7 @@ impl<C: Cipher> Engine<C> {
             return Err(Reason::RtxDuplicate);
         }
         if publication.spec.nack {
-            source.nack.received(now, original);
+            self.counters.packets_given_up += u64::from(source.nack.received(now, original));
         }
         self.counters.packets_restored += 1;
         let restored = rtx::restore(packet, head.header_len, codec.payload_type, ssrc);

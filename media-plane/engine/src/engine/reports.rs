@@ -7,9 +7,8 @@ use srtp::cipher::Cipher;
 use units::handle::{PeerId, SubscriptionId};
 use units::rtp::Ssrc;
 use units::sequence::Seq16;
-use units::time::Instant;
+use units::time::{Instant, NtpTime};
 use wire::rtcp::build::FeedbackHead;
-use wire::rtcp::extended::LastReceiverReport;
 use wire::rtcp::report::{ReportBlock, SenderInfo};
 
 use crate::command::UplinkFeedback;
@@ -18,6 +17,7 @@ use crate::engine::key_frames::{key_frame_requests, next_key_frame_request};
 use crate::engine::rtcp_out::Batch;
 use crate::ingress::Ingress;
 use crate::ingress::nack::QUEUE_MAX;
+use crate::ingress::reference_time::short_time;
 use crate::outbox::Outbox;
 use crate::peer::{Peer, Timers, Uplink};
 use crate::quality::Totals;
@@ -41,7 +41,8 @@ impl<C: Cipher> Engine<C> {
         let mut batch = Batch::new(path, outbound, &mut self.counters, out);
         let rtcp_ssrc = peer.rtcp_ssrc;
         if timers.reports_at.is_some_and(|at| at <= now) {
-            receiver_reports(now, rtcp_ssrc, ingress, timers, &mut batch);
+            let time = self.config.wall_clock_at_zero + (now - Instant(0));
+            receiver_reports(now, time, rtcp_ssrc, ingress, timers, &mut batch);
             bandwidth(now, rtcp_ssrc, ingress, uplink, &mut batch);
         }
         if uplink.feedback == UplinkFeedback::TransportCc
@@ -77,9 +78,11 @@ impl<C: Cipher> Engine<C> {
     }
 }
 
-/// RR with a block for each stream (RFC 3550 §6.4.2), and the answer to a reference time (RFC 3611 §4.5).
+/// RR with a block for each stream (RFC 3550 §6.4.2), and reference times: theirs are answered (RFC 3611 §4.5), and who
+/// sends gets ours, as nothing else tells us its round trip if it only sends.
 fn receiver_reports<C: Cipher, O: Outbox>(
     now: Instant,
+    time: NtpTime,
     sender: Ssrc,
     ingress: &mut Ingress,
     timers: &mut Timers,
@@ -97,12 +100,15 @@ fn receiver_reports<C: Cipher, O: Outbox>(
         let count = chunk.iter_mut().zip(&mut blocks).map(|(slot, block)| *slot = block).count();
         let _ = batch.add(|builder| builder.receiver_report(sender, chunk.get(..count).unwrap_or_default()));
     }
-    if let Some((ssrc, last_receiver_report, came_at)) = timers.reference_time.take() {
-        let answer = LastReceiverReport { ssrc, last_receiver_report, delay: short_time(now - came_at) };
-        let _ = batch.add(|builder| builder.last_receiver_reports(sender, &[answer]));
+    drop(blocks);
+    let answers = ingress.reference_times.answers(now);
+    if !answers.is_empty() {
+        let _ = batch.add(|builder| builder.last_receiver_reports(sender, &answers));
     }
     if is_idle {
         timers.reports_at = None;
+    } else if batch.add(|builder| builder.receiver_reference_time(sender, time)).is_ok() {
+        ingress.reference_times.sent(now, time);
     }
 }
 
@@ -238,11 +244,6 @@ fn sender_reports<C: Cipher, O: Outbox>(
         next = Some(next.map_or(at, |next| next.min(at)));
     }
     next
-}
-
-/// In units of 1/65536 s, as delays in reports are.
-fn short_time(time: Duration) -> u32 {
-    u32::try_from((time.as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

@@ -61,7 +61,14 @@ impl Reception {
     /// Learns from an authenticated packet that is no duplicate.
     pub fn received(&mut self, now: Instant, sequence: Seq, timestamp: u32, len: usize) {
         let base = *self.base.get_or_insert(sequence);
-        self.base = Some(base.min(sequence));
+        let jump = sequence.0.saturating_sub(self.highest.0);
+        if jump > DROPOUT_MAX && self.received > 0 {
+            // RFC 3550 A.1: the source numbers anew. What came and was lost before stays counted.
+            self.base = Some(Seq(base.0 + jump - 1));
+            self.transit = None;
+        } else if sequence.0 + DROPOUT_MAX >= self.highest.0 {
+            self.base = Some(base.min(sequence));
+        }
         self.received += 1;
         self.bytes += len as u64;
         if sequence < self.highest {
@@ -167,6 +174,9 @@ impl Reception {
     }
 }
 
+/// More missing in a row is no loss: RFC 3550 A.1.
+const DROPOUT_MAX: u64 = 3_000;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -193,6 +203,10 @@ mod tests {
             ("duplicates do not go below zero", &[1, 2], &[2, 2, 3], 0, -2),
             ("over the wrap", &[65_534, 65_535], &[65_537], 128, 1),
             ("nothing came", &[7], &[], 0, 0),
+            ("begins late", &[2, 3], &[1, 4], 0, 0),
+            ("as long an outage as is believed", &[1, 2], &[3_002], 255, 2_999),
+            ("numbers anew, after a loss", &[1, 2, 4], &[10_000, 10_002], 85, 2),
+            ("numbers anew, and a late one of before", &[1, 2, 4], &[10_000, 3], 0, 0),
         ] {
             let mut reception = Reception::new(48_000);
             receive(&mut reception, first);

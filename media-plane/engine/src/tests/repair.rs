@@ -11,7 +11,7 @@ use wire::rtcp::{Compound, Packet};
 use wire::vp8::{Descriptor, Temporal};
 
 use super::client::{Client, Rtp, World};
-use super::specs::{simulcast_spec, subscription_spec};
+use super::specs::{RTX_PT, simulcast_spec, subscription_spec};
 use crate::command::Command;
 
 /// Peer 1 publishes simulcast (2), peer 2 subscribes (SSRC 80 with RTX 81).
@@ -128,4 +128,32 @@ fn nacks_rest_while_a_key_frame_is_on_its_way_and_for_what_is_older() {
     assert_eq!(nack(&mut world, &mut subscriber, sent[2]), 0);
     assert_eq!(world.counter("nacks_before_key_frame"), 1);
     assert_eq!(nack(&mut world, &mut subscriber, key_frame), 1);
+}
+
+#[test]
+fn packet_that_comes_after_its_retransmission_was_not_lost() {
+    let (mut world, mut publisher, _) = call();
+    let lost = |world: &mut World, publisher: &mut Client| {
+        world.pass(1_005);
+        let rtcp = world.drain(publisher).1;
+        let members = rtcp.iter().flat_map(|compound| Compound::new(compound));
+        let blocks = members.flat_map(|member| match member.unwrap() {
+            Packet::ReceiverReport(report) => report.blocks().collect(),
+            _ => Vec::new(),
+        });
+        let block = blocks.filter(|block| block.ssrc == Ssrc(2_000)).last().unwrap();
+        (block.fraction_lost, block.cumulative_lost)
+    };
+    world.send(&mut publisher, &picture(1, 0, 0));
+    let late = publisher.seal(&picture(2, 1, 0));
+    world.send(&mut publisher, &picture(3, 2, 0));
+    let mut again = picture(2, 1, 0);
+    again.payload.splice(0..0, [0, 2]);
+    again.extensions = vec![(1, b"1".to_vec()), (3, b"q".to_vec())];
+    world.send(&mut publisher, &Rtp { ssrc: Ssrc(9_000), payload_type: RTX_PT, ..again });
+    assert_eq!(world.counter("packets_restored"), 1);
+    assert_eq!(lost(&mut world, &mut publisher), (85, 1), "restored, yet lost on the way");
+    world.receive(publisher.path, late);
+    assert_eq!(world.counter("discarded_duplicate"), 1, "and forwarded once");
+    assert_eq!(lost(&mut world, &mut publisher), (0, 0));
 }

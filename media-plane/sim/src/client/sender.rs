@@ -10,6 +10,7 @@ use units::rtp::{PayloadType, Ssrc};
 use units::sequence::Seq;
 use units::time::{Instant, NtpTime};
 use wire::rtcp::Packet;
+use wire::rtcp::extended::{Block, LastReceiverReport};
 use wire::rtcp::report::SenderInfo;
 use wire::rtp::{Fields, write_header};
 
@@ -51,6 +52,8 @@ pub struct Sender {
     frame_at: Instant,
     audio_at: Instant,
     report_at: Instant,
+    /// The engine's reference time (RFC 3611 §4.4): whose, its middle bits, and when it came.
+    reference: Option<(Ssrc, u32, Instant)>,
     pub key_frame_requests: u64,
     pub resent: u64,
 }
@@ -96,6 +99,7 @@ impl Sender {
             frame_at: Instant(0),
             audio_at: Instant(0),
             report_at: Instant(0),
+            reference: None,
             key_frame_requests: 0,
             resent: 0,
         }
@@ -135,7 +139,13 @@ impl Sender {
         }
     }
 
-    pub fn feedback(&mut self, member: &Packet<'_>, outbound: &mut Outbound<RustCrypto>, out: &mut Outgoing) {
+    pub fn feedback(
+        &mut self,
+        now: Instant,
+        member: &Packet<'_>,
+        outbound: &mut Outbound<RustCrypto>,
+        out: &mut Outgoing,
+    ) {
         match member {
             Packet::Nack(nack) => {
                 let Some(stream) = self.video.iter_mut().find(|stream| stream.ssrc == nack.media) else {
@@ -154,6 +164,13 @@ impl Sender {
                     self.source.want_key_frame(layer);
                 }
             }
+            Packet::ExtendedReport(report) => {
+                for block in report.blocks() {
+                    if let Block::ReceiverReferenceTime(time) = block {
+                        self.reference = Some((report.ssrc, time.middle(), now));
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -165,6 +182,14 @@ impl Sender {
 
     fn report(&mut self, now: Instant, outbound: &mut Outbound<RustCrypto>, out: &mut Outgoing) {
         let elapsed = now - self.started_at;
+        // As libwebrtc does: whoever sends answers, and each time once.
+        if let Some((ssrc, last_receiver_report, came_at)) = self.reference.take() {
+            let delay = u32::try_from(((now - came_at).as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX);
+            let answer = LastReceiverReport { ssrc, last_receiver_report, delay };
+            out.extend(sealed_rtcp(outbound, |builder| {
+                builder.last_receiver_reports(AUDIO_SSRC, &[answer]).is_ok()
+            }));
+        }
         for stream in self.video.iter().chain([&self.audio]) {
             let ticks = elapsed.as_nanos() * u128::from(stream.clock_rate) / 1_000_000_000;
             let info = SenderInfo {
