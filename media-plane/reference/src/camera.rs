@@ -37,6 +37,7 @@ pub struct Camera {
     encoders: Vec<Encoder>,
     frame: u32,
     has_reports: bool,
+    is_opaque: bool,
 }
 
 #[derive(Debug)]
@@ -54,7 +55,7 @@ struct Encoder {
 
 impl Camera {
     #[must_use]
-    pub fn new(random: &mut Random, is_wide: impl Fn(u8) -> bool) -> Self {
+    pub fn new(random: &mut Random, is_wide: impl Fn(u8) -> bool, is_opaque: bool) -> Self {
         let encoders = (0..LAYERS)
             .map(|layer| Encoder {
                 layer,
@@ -68,7 +69,7 @@ impl Camera {
                 newest: [None; 3],
             })
             .collect();
-        Self { encoders, frame: 0, has_reports: random.once_in(2) }
+        Self { encoders, frame: 0, has_reports: random.once_in(2), is_opaque }
     }
 
     /// The next frame in all layers.
@@ -76,7 +77,12 @@ impl Camera {
         let frame = self.frame;
         self.frame += 1;
         let has_reports = self.has_reports;
-        self.encoders.iter_mut().flat_map(|encoder| encoder.encode(frame, has_reports, random)).collect()
+        let mut packets: Vec<Packet> =
+            self.encoders.iter_mut().flat_map(|encoder| encoder.encode(frame, has_reports, random)).collect();
+        if self.is_opaque {
+            packets.iter_mut().for_each(|packet| packet.facts.vp8 = None);
+        }
+        packets
     }
 }
 

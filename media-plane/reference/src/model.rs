@@ -18,6 +18,8 @@ pub struct Numbers {
 
 #[derive(Debug, Default)]
 pub struct Model {
+    /// Payloads go out as they are: no picture has a number that is known here.
+    is_opaque: bool,
     target: Option<u8>,
     temporal_wanted: u8,
     temporal: u8,
@@ -58,6 +60,11 @@ struct Index {
 }
 
 impl Model {
+    #[must_use]
+    pub fn new(is_opaque: bool) -> Self {
+        Self { is_opaque, ..Self::default() }
+    }
+
     pub fn set_target(&mut self, layer: Option<u8>, temporal: u8) {
         self.target = layer;
         self.temporal_wanted = temporal;
@@ -83,6 +90,9 @@ impl Model {
     pub fn insert(&mut self) -> Option<Numbers> {
         let sequence = self.pad(1)?;
         self.current = None;
+        if self.is_opaque {
+            return Some(Numbers { sequence, picture: None });
+        }
         self.sent = self.sent.map(|sent| sent + 1);
         for index in [&mut self.tl0, &mut self.key] {
             index.sent = index.sent.map(|sent| sent.wrapping_add(1));
@@ -118,6 +128,9 @@ impl Model {
         self.came.clear();
         self.closed.clear();
         self.own.clear();
+        if self.is_opaque {
+            return;
+        }
         let descriptor = packet.facts.vp8.unwrap();
         let id = i64::from(descriptor.picture_id.unwrap().value());
         // The truth never wraps; what goes out first is the id as it stands in the packet.
@@ -142,7 +155,7 @@ impl Model {
     }
 
     fn forward_late(&mut self, packet: &Packet) -> Option<Numbers> {
-        let picture = if packet.is_padding() {
+        let picture = if packet.is_padding() || self.is_opaque {
             None
         } else {
             let &(_, noted) = self.missing.iter().find(|(picture, _)| *picture == packet.picture)?;
@@ -171,6 +184,9 @@ impl Model {
             return Some(self.send(packet, None));
         }
 
+        if self.is_opaque {
+            return Some(self.send(packet, None));
+        }
         let is_gap = std::mem::take(&mut self.gap_is_pending) || is_gap;
         let temporal_before = self.temporal;
         self.raise_temporal(packet);

@@ -63,7 +63,9 @@ impl Run {
     }
 
     fn of(name: String, mut random: Random) -> Self {
-        let width = random.below(4);
+        let width = random.below(5);
+        let is_opaque = width == 4;
+        let class = if is_opaque { Class::Video } else { Class::Vp8 };
         let is_wide = |layer: u8| match width {
             0 => false,
             1 => layer.is_multiple_of(2),
@@ -73,11 +75,11 @@ impl Run {
         let reorder_max = if width > 1 { 100 } else { 30 };
         Self {
             name,
-            camera: Camera::new(&mut random, is_wide),
+            camera: Camera::new(&mut random, is_wide, is_opaque),
             channel: Channel::new(&mut random, reorder_max),
             random,
-            forwarder: Forwarder::new(Class::Vp8, 90_000),
-            model: Model::default(),
+            forwarder: Forwarder::new(class, 90_000),
+            model: Model::new(is_opaque),
             seen: Seen::default(),
             newest_sent_frame: 0,
             played: Played::default(),

@@ -75,7 +75,7 @@ impl Seen {
         self.check_clock(packet, rewrite, in_order);
         match numbers.picture {
             Some((id, tl0_index, _)) => self.check_picture(packet, id, tl0_index),
-            None if packet.is_padding() => {}
+            None if packet.is_padding() || packet.facts.vp8.is_none() => {}
             None => assert!(
                 !in_order && packet.temporal > 0,
                 "only what is late and above goes out empty: {packet:?}"
