@@ -50,6 +50,8 @@ pub enum Fault {
     KeepChecksFromOracle,
     /// Does not give the engine one of its datagrams.
     SwallowDatagram,
+    /// Changes a bit in what clients get.
+    GarbleDatagrams,
 }
 
 /// A kind of network by its name, by which a seed that failed is played again.

@@ -261,6 +261,11 @@ impl World {
     fn arrive_at_client(&mut self, number: usize, mut bytes: Vec<u8>) {
         let Some(end) = self.ends.get_mut(number) else { return };
         let mut out = Outgoing::new();
+        if self.scenario.fault == Some(Fault::GarbleDatagrams)
+            && let Some(last) = bytes.last_mut()
+        {
+            *last ^= 1;
+        }
         end.client.receive(self.now, &mut bytes, &mut out, &mut self.oracle);
         self.send_from(number, out);
     }

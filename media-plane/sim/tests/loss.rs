@@ -128,4 +128,6 @@ fn broken_worlds_are_seen() {
         let seen = violations.iter().any(|violation| format!("{violation:?}").starts_with(expected));
         assert!(seen, "{fault:?} has to be seen as {expected}: {violations:?}");
     }
+    let garbled = World::new(70, Scenario::with_fault(Fault::GarbleDatagrams)).run();
+    assert!(garbled.unreadable > 100, "{}", garbled.unreadable);
 }
