@@ -1,16 +1,18 @@
 //! The bodies of the fuzz targets for what clients send over HTTP and WebSocket: plain functions, so that tests replay
 //! the corpus.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use livekit_protocol::{SignalRequest, signal_response};
 use prost::Message;
 
 use crate::auth::bearer;
 use crate::auth::grants::Claims;
 use crate::auth::token::Keys;
+use crate::config::network::Network;
+use crate::http::client_address;
 use crate::signal::arrival::{Path, Strictness, arrival};
 use crate::signal::frame::{self, Format};
 use crate::signal::query::Query;
@@ -80,6 +82,24 @@ pub fn signal_text(data: &[u8]) {
     let _ = frame::encode(Format::Json, signal_response::Message::RefreshToken(text.to_owned()));
 }
 
+/// What a trusted proxy says of its caller: never the proxy itself, unless nobody else is named.
+pub fn forwarded_for(data: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(data) else { return };
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), value)]);
+    let proxies: [Network; 1] = ["10.0.0.0/8".parse().expect("a network")];
+    let proxy = IpAddr::from([10, 0, 0, 9]);
+    let stranger = IpAddr::from([192, 0, 2, 1]);
+    let _ = client_address::address(&headers, proxy, &[]);
+    assert_eq!(client_address::address(&headers, stranger, &proxies), stranger);
+    let found = client_address::address(&headers, proxy, &proxies);
+    let last = data.rsplit(|byte| *byte == b',').next().and_then(|hop| std::str::from_utf8(hop).ok());
+    if let Some(last) = last.and_then(|hop| hop.trim().parse::<IpAddr>().ok())
+        && !client_address::is_trusted(last, &proxies)
+    {
+        assert_eq!(found, last, "whoever called the proxy");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -97,8 +117,9 @@ mod tests {
 
     type Body = fn(&[u8]);
 
-    const TARGETS: [(&str, Body); 5] = [
+    const TARGETS: [(&str, Body); 6] = [
         ("access_token", access_token),
+        ("forwarded_for", forwarded_for),
         ("join_query", query),
         ("join_request", join_request),
         ("signal_binary", signal_binary),
