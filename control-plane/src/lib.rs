@@ -6,7 +6,6 @@ pub mod config;
 pub mod debug;
 pub mod fuzz;
 pub mod http;
-pub mod logs;
 pub mod media;
 pub mod negotiate;
 pub mod page;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use livekit_protocol::{DisconnectReason, ServerInfo};
+use logs::stderr;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
@@ -21,7 +22,6 @@ use crate::config::Config;
 use crate::config::settle::Settled;
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
-use crate::logs;
 use crate::room::registry::{Context, Registry};
 use crate::server::media_planes::MediaPlanes;
 use crate::server::signals::Signals;
@@ -32,7 +32,7 @@ use crate::server::signals::Signals;
 /// A sentence for the operator, if it cannot start.
 pub fn run(settled: Settled) -> Result<(), String> {
     let logging = &settled.config.logging;
-    let logs = logs::start(logging.level.as_deref().unwrap_or("info"), logging.json)?;
+    let logs = stderr::start(logging.level.as_deref().unwrap_or("info"), logging.json)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -40,8 +40,9 @@ pub fn run(settled: Settled) -> Result<(), String> {
     let served = runtime.block_on(start_and_serve(settled));
     // Nothing that is still running is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    if logs.dropped() > 0 {
-        tracing::warn!(lines = logs.dropped(), "log lines were dropped, for nobody took them in time");
+    let dropped = logs.dropped().dropped_lines();
+    if dropped > 0 {
+        tracing::warn!(lines = dropped, "log lines were dropped, for nobody took them in time");
     }
     served
 }

@@ -7,7 +7,6 @@ pub mod dtls;
 pub mod fuzz;
 pub mod grpc;
 pub mod helper;
-pub mod logs;
 pub mod mailbox;
 pub mod plane;
 pub mod resource;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use driver::pin::allowed_cores;
+use logs::stderr;
 use media_plane::cli::Arguments;
-use media_plane::logs;
 use media_plane::plane::Plane;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,7 +36,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         // Refused only to a process that leads its group already, which is as good.
         let _ = nix::unistd::setsid();
     }
-    let logs = logs::start(&arguments.log_level, arguments.log_json).map_err(Failure::Usage)?;
+    let logs = stderr::start(&arguments.log_level, arguments.log_json).map_err(Failure::Usage)?;
     // One thread for gRPC: the cores are the workers'.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -134,16 +134,10 @@ fn idle_keys(config: &Config) -> Vec<&'static str> {
     said.into_iter().filter_map(|(name, said)| said.then_some(name)).collect()
 }
 
-/// A bare `debug` is for our own crates: with every library's, nobody could read it. Both planes take the filter.
+/// Both planes take it.
 fn log_filter(config: &Config) -> String {
     let told = config.logging.level.as_deref().or(config.log_level.as_deref());
-    match told.unwrap_or(if config.development { "debug" } else { "info" }) {
-        level @ ("debug" | "trace") => {
-            let ours = OUR_CRATES.map(|name| format!("{name}={level}"));
-            format!("info,{}", ours.join(","))
-        }
-        other => other.to_owned(),
-    }
+    told.unwrap_or(if config.development { "debug" } else { "info" }).to_owned()
 }
 
 /// One port is one worker's: more workers need a range.
@@ -217,8 +211,6 @@ fn cores() -> u16 {
 
 const PLACEHOLDER: (&str, &str) = ("devkey", "secret");
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-const OUR_CRATES: [&str; 6] =
-    ["control_plane", "millrace", "media_plane", "millrace_media", "engine", "driver"];
 const DEVELOPMENT_UDP_PORT: u16 = 7882;
 const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
     (`millrace generate-keys` makes one), or --dev to try things out";

@@ -1,4 +1,4 @@
-//! Logs that never block: a bounded queue and a writer thread; lines that find it full are counted and dropped.
+//! Lines to standard error, by a bounded queue and a writer thread; those that find it full are counted and dropped.
 
 use std::io::{self, Write};
 use std::panic;
@@ -21,16 +21,16 @@ impl Logs {
     }
 }
 
-/// Starts logging to stderr, and sends panics there too.
+/// Starts logging, and sends panics there too.
 ///
 /// # Errors
 /// A sentence, if `filter` is none.
 pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
-    let directives = directives(filter);
-    let filter = EnvFilter::try_new(&directives).map_err(|error| format!("--log-level {filter}: {error}"))?;
+    let directives =
+        EnvFilter::try_new(directives(filter)).map_err(|error| format!("log level {filter:?}: {error}"))?;
     let (writer, guard) = queue(io::stderr());
     let dropped = writer.error_counter();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(directives).with_writer(writer);
     let started = if json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
     started.map_err(|error| format!("cannot start logging: {error}"))?;
     // The default hook writes to stderr itself and would wait for whoever reads it.
@@ -41,12 +41,12 @@ pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
     Ok(Logs { dropped, _writer: guard })
 }
 
-/// A mere level is ours; libraries say little then. Anything longer is taken as it is.
+/// A mere `debug` is for our own crates: with every library's, nobody could read it. Anything longer is taken as it is.
 fn directives(filter: &str) -> String {
     match filter.to_ascii_lowercase().as_str() {
-        level @ ("debug" | "trace") => ["media_plane", "millrace_media", "engine", "driver"]
-            .iter()
-            .fold("info".into(), |all: String, ours| format!("{all},{ours}={level}")),
+        level @ ("debug" | "trace") => {
+            OUR_CRATES.iter().fold("info".into(), |all: String, ours| format!("{all},{ours}={level}"))
+        }
         _ => filter.into(),
     }
 }
@@ -56,6 +56,9 @@ fn queue(target: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
 }
 
 const LINES: usize = 16 * 1024; // ~3 MB of lines
+/// Those that log something.
+const OUR_CRATES: [&str; 6] =
+    ["control_plane", "millrace", "media_plane", "millrace_media", "engine", "driver"];
 
 #[cfg(test)]
 mod tests {
@@ -79,18 +82,6 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_quiet_at_a_mere_level() {
-        for (filter, expected) in [
-            ("info", "info"),
-            ("Debug", "info,media_plane=debug,millrace_media=debug,engine=debug,driver=debug"),
-            ("info,h2=trace", "info,h2=trace"),
-        ] {
-            assert_eq!(directives(filter), expected);
-            assert!(EnvFilter::try_new(directives(filter)).is_ok(), "{filter}");
-        }
-    }
-
-    #[test]
     fn a_reader_that_stopped_does_not_stop_us() {
         let (release, stuck) = mpsc::channel();
         let (mut writer, guard) = queue(Stuck(stuck));
@@ -102,5 +93,24 @@ mod tests {
         assert!(writer.error_counter().dropped_lines() >= 900);
         drop(release);
         drop(guard);
+    }
+
+    #[test]
+    fn libraries_are_quiet_at_a_mere_level() {
+        let ours = |level: &str| {
+            format!(
+                "info,control_plane={level},millrace={level},media_plane={level},millrace_media={level},\
+                 engine={level},driver={level}"
+            )
+        };
+        for (filter, expected) in [
+            ("info", "info".to_owned()),
+            ("Debug", ours("debug")),
+            ("trace", ours("trace")),
+            ("info,h2=trace", "info,h2=trace".to_owned()),
+        ] {
+            assert_eq!(directives(filter), expected);
+            assert!(EnvFilter::try_new(directives(filter)).is_ok(), "{filter}");
+        }
     }
 }

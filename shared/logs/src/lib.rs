@@ -1,0 +1,3 @@
+//! Logs that never block: both planes write theirs like this, and whoever reads them may stop.
+
+pub mod stderr;
