@@ -62,6 +62,7 @@ test('--dev with LIVEKIT_KEYS binds every address', async () => {
     assert.ok(addresses.some((address) => [`:::${port}`, `0.0.0.0:${port}`].includes(address)), addresses);
     assert.ok(await accepts(port, 'given', secret));
     assert.ok(!(await accepts(port, 'devkey', 'secret')));
+    await until('debug logs', 5_000, () => /DEBUG control_plane.*refused/.test(server.output()));
     assert.doesNotMatch(server.output(), /no keys were given/);
     assert.ok(!server.output().includes(secret), 'secrets stay out of the log');
   } finally {
