@@ -4,7 +4,7 @@ pub mod address;
 pub mod child;
 pub mod event;
 pub mod in_flight;
-pub mod key;
+pub mod lineage;
 pub mod link;
 pub mod placement;
 pub mod plane;

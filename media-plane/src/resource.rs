@@ -3,7 +3,7 @@
 //! The table is ahead of the workers: an upsert enters it when it is sent to the worker, and what the worker refuses
 //! leaves it again. Until the worker answered, the versions before are kept.
 
-pub mod key;
+pub mod lineage;
 pub mod refusal;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -14,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use engine::command::Command;
+use proto::key::{Key, Kind};
 use proto::media::v1::resource::Spec;
 use proto::media::v1::{RefusalReason, Resource};
 use units::handle::{PeerId, PublicationId, RoomId, RouteId, SubscriptionId, WorkerIndex};
 
 use crate::helper::input::Input;
-use crate::resource::key::{Key, Kind, Lineage};
+use crate::resource::lineage::Lineage;
 use crate::resource::refusal::Refused;
 use crate::resource::status::Status;
 

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use proto::key::Key;
 use proto::media::v1::{self, RefusalReason, command};
 use tokio::sync::oneshot;
 
-use crate::media::key::Key;
 use crate::media::plane::PlaneLost;
 
 /// A command of a submission that was not carried out.

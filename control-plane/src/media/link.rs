@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use proto::key::Key;
 use proto::media::v1::media_plane_client::MediaPlaneClient;
 use proto::media::v1::{
     Acknowledgement, Attached, Batch, Command, ControlMessage, Hello, MediaMessage, RefusalReason, command,
@@ -17,7 +18,6 @@ use tonic::{Status, Streaming};
 
 use crate::media::event::Event;
 use crate::media::in_flight::{Answer, InFlight};
-use crate::media::key::Key;
 use crate::media::plane::{Options, PlaneLost, Session, snapshot};
 use crate::media::reconcile::reconcile;
 use crate::media::table::{Load, Table};

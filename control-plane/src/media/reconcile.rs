@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proto::key::Key;
 use proto::media::v1::{Resource, command};
 
-use crate::media::key::{Key, room_of};
+use crate::media::lineage::room_of;
 use crate::media::table::Table;
 
 /// What becomes of rooms that no attached control plane has, and that the table does not know.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use proto::key::Key;
 use proto::media::v1::resource::Spec;
 use proto::media::v1::{Resource, command};
 
-use crate::media::key::{Key, owners, room_of};
+use crate::media::lineage::{owners, room_of};
 
 #[derive(Debug, Default)]
 pub struct Table {

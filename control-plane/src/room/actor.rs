@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use livekit_protocol::{DisconnectReason, signal_response};
+use proto::key::Key;
 use proto::media::v1::command::Command;
 use proto::media::v1::resource_key;
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +16,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::media::event::Event;
 use crate::media::in_flight::{Answer, Refusal};
-use crate::media::key::Key;
 use crate::media::plane::{PlaneLost, Submission};
 use crate::negotiate::setup::Setup;
 use crate::room::admission;

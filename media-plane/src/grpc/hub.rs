@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::command::Command as MediaCommand;
 use engine::event::{Event as MediaEvent, FailureReason, TransportState};
+use proto::key::{Key, Kind};
 use proto::media::v1::{
     Attached, Batch, Command, Hello, RefusalReason, Worker, command, event, media_message,
 };
@@ -20,7 +21,6 @@ use crate::grpc::tell::{self, Told};
 use crate::helper::input::Input;
 use crate::helper::output::Output;
 use crate::mailbox::TaskBell;
-use crate::resource::key::{Key, Kind};
 use crate::resource::refusal::Refused;
 use crate::resource::status::Secured;
 use crate::resource::{Change, Table, translate};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use driver::doorbell::Doorbell;
 use engine::command::Command;
+use proto::key::Key;
 use tokio::sync::oneshot;
 use units::handle::RouteId;
 
@@ -14,7 +15,6 @@ use crate::helper::input::Input;
 use crate::helper::output::Output;
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender};
-use crate::resource::key::Key;
 use crate::worker::mail::{Order, Report, UNANSWERED_MAX};
 
 /// Which command of which batch an answer belongs to.

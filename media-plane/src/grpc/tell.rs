@@ -2,12 +2,12 @@
 
 use engine::event::{Event, FailureReason, StreamQuality, TransportState};
 use engine::path::Path;
+use proto::key::Key;
 use proto::media::v1::{
     self, DataReady, Quality, SourceStarted, Speaker, Speakers, SubscriptionStarted, TransportChanged, event,
 };
 
 use crate::resource::Table;
-use crate::resource::key::Key;
 use crate::resource::status::{Secured, Status};
 
 /// An event for the control plane of a room.

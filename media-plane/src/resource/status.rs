@@ -1,10 +1,9 @@
 //! What is so now with a resource, as events told it: part of a snapshot.
 
+use proto::key::Kind;
 use proto::media::v1::{
     self, PeerStatus, PublicationStatus, SourceStarted, SubscriptionStatus, TransportState, status,
 };
-
-use crate::resource::key::Kind;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
