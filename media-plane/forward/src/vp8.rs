@@ -82,16 +82,17 @@ pub struct Step {
     numbers: Numbers,
     layers: Layers,
     newest: Fate,
-    forget_missing: bool,
+    /// A new numbering begins.
+    restarts: bool,
     gap: Option<Gap>,
 }
 
-/// Pictures that may miss packets: those at both ends, and the run between them.
+/// The pictures at both ends of a gap, and the lag that holds in it.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
-    before: Option<(i64, Late)>,
-    between: (i64, i64, Late),
-    behind: (i64, Late),
+    before: i64,
+    behind: i64,
+    lag: i64,
 }
 
 impl Munger {
@@ -134,17 +135,11 @@ impl Munger {
     }
 
     pub fn commit(&mut self, step: &Step) {
-        if step.forget_missing {
+        if step.restarts {
             self.missing.clear();
         }
         if let Some(gap) = step.gap {
-            if let Some((picture, late)) = gap.before {
-                self.missing.insert(picture, late);
-            }
-            let (first, last, late) = gap.between;
-            self.missing.insert_run(first, last, late);
-            let (picture, late) = gap.behind;
-            self.missing.insert(picture, late);
+            self.note_missing(gap, step);
         }
         self.numbers = step.numbers;
         self.layers = step.layers;
@@ -203,10 +198,9 @@ impl Munger {
         let drops = fate == Fate::Dropped || fate == Fate::Forwarded && is_above;
         let gap_is_inside = is_after_gap && picture.is_some() && !is_first && drops;
 
-        let mut step =
-            Step { numbers, layers: layers.after(marker), newest: fate, forget_missing: restarts, gap: None };
-        if let (true, false, Some(picture), Some(highest)) = (is_after_gap, gap_is_inside, picture, highest) {
-            step.gap = Some(self.gap(&numbers, highest, picture, fate, restarts));
+        let mut step = Step { numbers, layers: layers.after(marker), newest: fate, restarts, gap: None };
+        if let (true, false, Some(behind), Some(before)) = (is_after_gap, gap_is_inside, picture, highest) {
+            step.gap = Some(Gap { before, behind, lag: numbers.lag() });
         }
         if !drops {
             step.numbers.send(packet, read);
@@ -216,18 +210,18 @@ impl Munger {
         if gap_is_inside { Plan::DropWithGap(step) } else { Plan::Drop(step) }
     }
 
-    /// What is to be noted of a gap between the newest picture and one behind it.
-    fn gap(&self, numbers: &Numbers, highest: i64, picture: i64, fate: Fate, restarts: bool) -> Gap {
+    /// Notes the pictures that may miss packets: those at both ends of the gap, and the run between them.
+    fn note_missing(&mut self, gap: Gap, step: &Step) {
         let late = |fate| match fate {
-            Fate::Forwarded | Fate::Exempt => Late::Forwarded(numbers.lag()),
+            Fate::Forwarded | Fate::Exempt => Late::Forwarded(gap.lag),
             Fate::Dropped => Late::Empty,
         };
-        Gap {
-            // What lay before a new numbering has none of its ids.
-            before: (!restarts).then(|| (highest, late(self.newest))),
-            between: (highest + 1, picture - 1, Late::Unseen(numbers.lag(), self.layers)),
-            behind: (picture, late(fate)),
+        // What lay before a new numbering has none of its ids.
+        if !step.restarts {
+            self.missing.insert(gap.before, late(self.newest));
         }
+        self.missing.insert_run(gap.before + 1, gap.behind - 1, Late::Unseen(gap.lag, self.layers));
+        self.missing.insert(gap.behind, late(step.newest));
     }
 
     /// Whether the packet, which is in order, begins a new numbering: ids have fallen back, or there were none.
