@@ -39,6 +39,7 @@ pub mod restoring;
 pub mod resuming;
 pub mod simulating;
 pub mod speaking;
+pub mod stalling;
 pub mod state;
 pub mod step;
 pub mod subscribing;

@@ -94,6 +94,7 @@ fn admit(turn: &mut Turn<'_>, connection: ConnectionId, profile: Profile, single
         absent_since: None,
         timers: Timers { join: Some(turn.now.after(JOIN_TIMEOUT)), ..Timers::default() },
         denied: Vec::new(),
+        wishes: BTreeMap::new(),
         queued: Vec::new(),
         score: quality::SCORE_MAX,
         sabotage: None,

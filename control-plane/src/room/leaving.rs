@@ -178,6 +178,7 @@ pub fn withdraw(turn: &mut Turn<'_>, sid: &TrackSid) {
     let mut changed = Vec::new();
     for participant in turn.room.participants.values_mut() {
         participant.denied.retain(|denied| denied != sid);
+        participant.wishes.remove(sid);
         if participant.profile.choices.remove(sid).is_some() {
             changed.push(participant.profile.sid.clone());
         }

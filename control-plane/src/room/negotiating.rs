@@ -121,7 +121,7 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
         if section.is_some() {
             written.push(subscription.id);
         } else if was_negotiated {
-            subscription.started = false;
+            (subscription.started, subscription.stalled) = (false, false);
             deleted.push(subscription.id);
         }
     }

@@ -15,7 +15,7 @@ use crate::room::clock::Time;
 use crate::room::effect::ConnectionId;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::peer::{Negotiation, Peer};
-use crate::room::subscription::Subscription;
+use crate::room::subscription::{Settings, Subscription};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Participant {
@@ -34,6 +34,8 @@ pub struct Participant {
     pub timers: Timers,
     /// Tracks of which the client was told that it must not have them.
     pub denied: Vec<TrackSid>,
+    /// How it wants to see tracks, once it is subscribed to them.
+    pub wishes: BTreeMap<TrackSid, Settings>,
     /// Announcements of what is published already: they are answered when that ends.
     pub queued: Vec<AddTrackRequest>,
     /// From the last interval's measurements.

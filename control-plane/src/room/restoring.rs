@@ -140,6 +140,7 @@ fn add_participants(
             absent_since: Some(now),
             timers: Timers { join: waiting.then(|| now.after(JOIN_TIMEOUT)), ..Timers::default() },
             denied: Vec::new(),
+            wishes: BTreeMap::new(),
             queued: Vec::new(),
             score: quality::SCORE_MAX,
             sabotage: None,
@@ -154,8 +155,10 @@ fn add_subscriptions(room: &mut Room, resources: &[proto::Resource]) -> Result<(
     for resource in resources {
         let Some(Spec::Subscription(spec)) = &resource.spec else { continue };
         let state: SubscriptionState<'_> = read(resource)?;
-        let started =
-            matches!(status(resource), Some(proto::status::Status::Subscription(status)) if status.started);
+        let proto::SubscriptionStatus { started, stalled } = match status(resource) {
+            Some(proto::status::Status::Subscription(status)) => *status,
+            _ => proto::SubscriptionStatus::default(),
+        };
         let track = state.track.into_owned();
         let subscription = Subscription {
             id: spec.id,
@@ -171,6 +174,7 @@ fn add_subscriptions(room: &mut Room, resources: &[proto::Resource]) -> Result<(
                 rtx: spec.rtx_ssrc != 0,
             },
             started,
+            stalled,
         };
         if let Some(participant) = room.participants.get_mut(state.participant.as_ref()) {
             participant.subscriptions.insert(track, subscription);

@@ -14,7 +14,8 @@
 //! | `speakers_changed` | `speaking` |
 //! | `connection_quality` | `quality` |
 //! | `subscribed_quality_update` | `dynacast` |
-//! | `stream_state_update`, `subscribed_audio_codec_update` | later, with the forwarding core: stream allocation |
+//! | `stream_state_update` | `stalling` |
+//! | `subscribed_audio_codec_update` | nobody: every codec of a published audio track is taken as it comes |
 //! | `refresh_token` | `refreshing`, signed in `actor` |
 //! | `pong`, `pong_resp` | `join::ParticipantHandle` |
 //! | `reconnect` | `resuming`, worded in `welcome` |
@@ -36,7 +37,7 @@ use crate::room::surroundings::Surroundings;
 use crate::room::turn::Turn;
 use crate::room::{
     connecting, data, joining, leaving, muting, negotiating, permissions, publishing, quality, refusing,
-    simulating, speaking, subscribing, syncing, ticking, updating,
+    simulating, speaking, stalling, subscribing, syncing, ticking, updating,
 };
 
 /// The only thing that changes a room.
@@ -103,6 +104,7 @@ fn media(turn: &mut Turn<'_>, event: Event) {
         Event::SubscriptionStarted(started) => subscribing::started(turn, started.subscription),
         Event::Speakers(speakers) => speaking::heard(turn, &speakers),
         Event::Quality(measured) => quality::measured(turn, &measured),
+        Event::StreamState(state) => stalling::changed(turn, &state),
         // The media plane itself holds back what is sent before.
         Event::DataReady(_) => {}
     }

@@ -14,6 +14,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::offering::{self, Cause};
 use crate::room::participant::{Participant, Profile};
 use crate::room::permissions;
+use crate::room::stalling;
 use crate::room::subscription::{Settings, Stage, Subscription};
 use crate::room::turn::Turn;
 
@@ -73,9 +74,14 @@ fn change_settings(
     sid: &TrackSid,
     change: impl FnOnce(Settings) -> Settings,
 ) {
-    let Some(subscription) =
-        turn.participant_mut(who).and_then(|participant| participant.subscriptions.get_mut(sid))
-    else {
+    let exists = turn.room.tracks.contains_key(sid);
+    let Some(participant) = turn.participant_mut(who) else { return };
+    let Some(subscription) = participant.subscriptions.get_mut(sid) else {
+        // It comes before what it is about. As many are remembered as there are tracks.
+        if exists {
+            let wish = participant.wishes.entry(sid.clone()).or_default();
+            *wish = change(*wish);
+        }
         return;
     };
     let changed = change(subscription.settings);
@@ -154,6 +160,8 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     let (ssrc, rtx_ssrc) = sources(turn.mint, participant, kind);
     let id = turn.mint.resource_id();
     let adaptive = participant.profile.settings.adaptive_stream;
+    let usual = if adaptive { Settings::SMALLEST } else { Settings::default() };
+    let settings = participant.wishes.remove(sid).unwrap_or(usual);
     let subscription = Subscription {
         id,
         track: sid.clone(),
@@ -161,9 +169,10 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
         kind,
         ssrc,
         rtx_ssrc,
-        settings: if adaptive { Settings::SMALLEST } else { Settings::default() },
+        settings,
         stage: Stage::Wanted,
         started: false,
+        stalled: false,
     };
     participant.subscriptions.insert(sid.clone(), subscription);
     participant.denied.retain(|denied| denied != sid);
@@ -228,6 +237,7 @@ pub fn started(turn: &mut Turn<'_>, subscription: u64) {
     {
         found.started = true;
     }
+    stalling::started(turn, &who, &sid);
     let Some(track) = turn.room.tracks.get_mut(&sid) else { return };
     if !std::mem::replace(&mut track.subscribed_told, true) {
         let publisher = track.record.publisher.clone();

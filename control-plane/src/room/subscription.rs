@@ -21,6 +21,8 @@ pub struct Subscription {
     pub stage: Stage,
     /// A packet went to the client.
     pub started: bool,
+    /// It started, but nothing comes from its publisher.
+    pub stalled: bool,
 }
 
 /// How far a subscription is.

@@ -13,6 +13,7 @@ mod publishing;
 mod requests;
 mod restoring;
 mod stage;
+mod stalling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -459,6 +460,7 @@ fn message_name(message: &Response) -> &'static str {
         Response::SubscriptionResponse(_) => "subscription_response",
         Response::RequestResponse(_) => "request_response",
         Response::TrackSubscribed(_) => "track_subscribed",
+        Response::StreamStateUpdate(_) => "stream_state_update",
         Response::SubscribedQualityUpdate(_) => "subscribed_quality_update",
         Response::MediaSectionsRequirement(_) => "media_sections_requirement",
         _ => "(another)",

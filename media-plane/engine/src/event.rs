@@ -30,6 +30,11 @@ pub enum Event {
     SubscriptionStarted {
         subscription: SubscriptionId,
     },
+    /// A video that had started stopped, for no reason that we know; or goes on.
+    StreamState {
+        subscription: SubscriptionId,
+        stalled: bool,
+    },
     /// The active speakers of a room changed; loudest first, level from 0 to 1.
     Speakers {
         room: RoomId,

@@ -11,6 +11,7 @@ mod red;
 mod repair;
 mod round_trip;
 mod specs;
+mod stream_state;
 mod transport;
 
 pub(crate) use specs::{AUDIO_PT, VIDEO_PT, audio_spec, peer_spec, simulcast_spec, video_spec};

@@ -4,7 +4,8 @@ use engine::event::{Event, FailureReason, StreamQuality, TransportState};
 use engine::path::Path;
 use proto::key::Key;
 use proto::media::v1::{
-    self, DataReady, Quality, SourceStarted, Speaker, Speakers, SubscriptionStarted, TransportChanged, event,
+    self, DataReady, Quality, SourceStarted, Speaker, Speakers, StreamState, SubscriptionStarted,
+    TransportChanged, event,
 };
 
 use crate::resource::Table;
@@ -48,10 +49,17 @@ pub fn worker_event(table: &mut Table, event: Event) -> Option<Told> {
         }
         Event::SubscriptionStarted { subscription } => {
             let key = Key::Subscription(subscription.0);
-            if let Status::Subscription { started } = table.status(key)? {
-                *started = true;
+            if let Status::Subscription(status) = table.status(key)? {
+                status.started = true;
             }
             (key, event::Event::SubscriptionStarted(SubscriptionStarted { subscription: subscription.0 }))
+        }
+        Event::StreamState { subscription, stalled } => {
+            let key = Key::Subscription(subscription.0);
+            if let Status::Subscription(status) = table.status(key)? {
+                status.stalled = stalled;
+            }
+            (key, event::Event::StreamState(StreamState { subscription: subscription.0, stalled }))
         }
         Event::Speakers { room, speakers } => {
             let speakers = speakers

@@ -14,9 +14,7 @@ pub enum Status {
         secured: Option<Secured>,
     },
     Publication(Vec<SourceStarted>),
-    Subscription {
-        started: bool,
-    },
+    Subscription(SubscriptionStatus),
 }
 
 /// What the DTLS handshake agreed on: the names of the SRTP profile and of the DTLS version.
@@ -33,7 +31,7 @@ impl Status {
             Kind::Room | Kind::Route => Self::None,
             Kind::Peer => Self::Peer { state: TransportState::New, secured: None },
             Kind::Publication => Self::Publication(Vec::new()),
-            Kind::Subscription => Self::Subscription { started: false },
+            Kind::Subscription => Self::Subscription(SubscriptionStatus { started: false, stalled: false }),
         }
     }
 
@@ -53,9 +51,7 @@ impl Status {
             Self::Publication(sources) => {
                 status::Status::Publication(PublicationStatus { sources: sources.clone() })
             }
-            Self::Subscription { started } => {
-                status::Status::Subscription(SubscriptionStatus { started: *started })
-            }
+            Self::Subscription(status) => status::Status::Subscription(*status),
         };
         Some(v1::Status { status: Some(status) })
     }

@@ -23,6 +23,7 @@ fn lasting(participant: &Participant) -> Participant {
     lasting.absent_since = None;
     lasting.timers = Timers::default();
     lasting.denied.clear();
+    lasting.wishes.clear();
     lasting.score = 100.0;
     lasting.subscriptions.retain(|_, subscription| subscription.is_negotiated());
     for subscription in lasting.subscriptions.values_mut() {

@@ -381,10 +381,15 @@ impl<C: Cipher> Engine<C> {
                     sent += 1;
                     self.counters.copies_sent += 1;
                     self.counters.copy_bytes_sent += len as u64;
-                    if !core::mem::replace(&mut subscription.started, true) {
-                        out.event(Event::SubscriptionStarted { subscription: subscription.spec.id });
-                        peer.timers.sender_reports_at = Some(now);
-                        self.peer_timers.bring_forward(subscriber, now);
+                    if !core::mem::replace(&mut subscription.flowing, true) {
+                        let id = subscription.spec.id;
+                        if core::mem::replace(&mut subscription.started, true) {
+                            out.event(Event::StreamState { subscription: id, stalled: false });
+                        } else {
+                            out.event(Event::SubscriptionStarted { subscription: id });
+                            peer.timers.sender_reports_at = Some(now);
+                            self.peer_timers.bring_forward(subscriber, now);
+                        }
                     }
                 }
                 Err(reason) => {

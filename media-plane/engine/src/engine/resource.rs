@@ -113,6 +113,9 @@ impl<C: Cipher> Engine<C> {
             peer.ingress.signalled.upsert(slot, &spec);
         }
         publication.update(spec, &mut self.pool);
+        if unmuted {
+            publication.expected_since = Some(now);
+        }
         self.retarget(now, slot);
         if unmuted {
             self.want_key_frames_for_all(now, slot);
@@ -164,7 +167,7 @@ impl<C: Cipher> Engine<C> {
         let Some(slot) = self.subscriptions.find(spec.id) else {
             return self.add_subscription(now, spec, peer_slot, publication_slot);
         };
-        let publication = self.publications.get(publication_slot).ok_or(Refusal::UnknownPublication)?;
+        let publication = self.publications.get_mut(publication_slot).ok_or(Refusal::UnknownPublication)?;
         let Some(subscription) = self.subscriptions.get_mut(slot) else {
             return Err(Refusal::UnknownPublication);
         };
@@ -177,6 +180,9 @@ impl<C: Cipher> Engine<C> {
             return Err(Refusal::Taken);
         }
         let more = (before.paused && !spec.paused) || before.layer_max < spec.layer_max;
+        if before.paused && !spec.paused {
+            publication.expected_since = Some(now);
+        }
         subscription.update(spec);
         subscription.apply(publication);
         let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());

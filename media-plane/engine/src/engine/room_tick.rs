@@ -59,6 +59,7 @@ impl<C: Cipher> Engine<C> {
             let publication = self.rooms.get(slot).and_then(|room| room.publications.get(index)).copied();
             let Some(publication) = publication else { continue };
             self.tell_sources(now, publication, out);
+            self.tell_stalled(now, publication, out);
             if self.publications.get_mut(publication).is_some_and(Publication::settle_layers) {
                 self.retarget(now, publication);
             }
@@ -75,6 +76,20 @@ impl<C: Cipher> Engine<C> {
             {
                 let (id, payload_type) = (publication.spec.id, source.payload_type);
                 out.event(Event::SourceStarted { publication: id, layer, ssrc, payload_type });
+            }
+        }
+    }
+
+    /// Tells of videos that somebody waits for in vain. Whoever does not want one now waits for nothing.
+    fn tell_stalled(&mut self, now: Instant, slot: Slot<PublicationId>, out: &mut impl Outbox) {
+        let Some(publication) = self.publications.get(slot).filter(|one| one.has_stalled(now)) else {
+            return;
+        };
+        for slot in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(*slot) else { continue };
+            if subscription.flowing && !subscription.spec.paused {
+                subscription.flowing = false;
+                out.event(Event::StreamState { subscription: subscription.spec.id, stalled: true });
             }
         }
     }

@@ -28,6 +28,8 @@ pub struct Publication {
     pub told: Totals,
     /// Of sources that ended.
     pub past: Totals,
+    /// Since then somebody waits for it: what did not come before was not wanted.
+    pub expected_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Publication {
             speaker: Speaker::default(),
             told: Totals::default(),
             past: Totals::default(),
+            expected_since: None,
             spec,
         };
         publication.fit_encodings();
@@ -100,6 +103,16 @@ impl Publication {
             encoding.live &= !stale;
         }
         changed
+    }
+
+    /// Whether video that should come does not.
+    #[must_use]
+    pub fn has_stalled(&self, now: Instant) -> bool {
+        let newest = self.encodings.iter().filter_map(|encoding| encoding.packet_at).max();
+        let awaited_since = newest.max(self.expected_since);
+        self.spec.kind == MediaKind::Video
+            && !self.spec.muted
+            && awaited_since.is_some_and(|since| now - since > STALLED_AFTER)
     }
 
     pub fn clear(&mut self, pool: &mut Pool) {
@@ -161,6 +174,8 @@ impl Publication {
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A layer without a packet for so long, while others have some, has ended.
 const DEAD_AFTER: Duration = Duration::from_secs(1);
+/// Video of which nothing came for so long has stalled: far longer than a loss that is repaired or a key frame takes.
+const STALLED_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ pub struct Subscription {
     /// Made for the codec of the first packet.
     forwarder: Option<Forwarding>,
     pub started: bool,
+    /// It started, and has not stalled since.
+    pub flowing: bool,
     /// What `Event::Quality` told up to.
     pub told: Totals,
 }
@@ -61,6 +63,7 @@ impl Subscription {
             playout,
             forwarder: None,
             started: false,
+            flowing: false,
             told: Totals::default(),
         }
     }
