@@ -15,7 +15,7 @@
 //! | `connection_quality` | `quality` |
 //! | `subscribed_quality_update` | `dynacast` |
 //! | `stream_state_update` | `stalling` |
-//! | `subscribed_audio_codec_update` | nobody: every codec of a published audio track is taken as it comes |
+//! | `subscribed_audio_codec_update` | later, with several codecs of one audio track: now each is taken as it comes |
 //! | `refresh_token` | `refreshing`, signed in `actor` |
 //! | `pong`, `pong_resp` | `join::ParticipantHandle` |
 //! | `reconnect` | `resuming`, worded in `welcome` |
