@@ -6,6 +6,7 @@ pub mod answering;
 pub mod census;
 pub mod client_configuration;
 pub mod clock;
+pub mod codecs;
 pub mod connecting;
 pub mod data;
 pub mod demand;

@@ -101,6 +101,7 @@ pub(super) fn published(codec: Codec, payload_type: u8, parameters: &str) -> Pub
 pub(super) fn send(subscription: u64, codecs: Vec<PublishedCodec>) -> SendTrack {
     let number = u32::try_from(subscription).unwrap();
     SendTrack {
+        carried: None,
         subscription,
         track_sid: format!("TR_{subscription}"),
         publisher_sid: "PA_a".to_owned(),

@@ -78,6 +78,7 @@ fn announced(sid: &str, kind: Kind, cid: &str) -> AnnouncedTrack {
 
 fn send(subscription: u32, codec: Codec, payload_type: u8) -> SendTrack {
     SendTrack {
+        carried: Some(codec),
         subscription: subscription.into(),
         track_sid: format!("TR_{subscription}"),
         publisher_sid: "PA_a".to_owned(),

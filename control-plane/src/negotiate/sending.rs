@@ -42,8 +42,14 @@ pub(super) fn find(sends: &[SendTrack], subscription: u64) -> Option<&SendTrack>
     sends.iter().find(|send| send.subscription == subscription)
 }
 
-/// How a track's payload types become a client's. `theirs` is what the client takes, in its payload types.
+/// How a track's payload types become a client's. `theirs` is what the client takes, in its payload types. Empty: it
+/// cannot take what is sent.
 pub(super) fn map(send: &SendTrack, theirs: &[PublishedCodec]) -> Vec<proto::PayloadMapping> {
+    let taken =
+        |codec| send.codecs.iter().any(|ours| ours.codec == codec && target(ours, send, theirs).is_some());
+    if send.carried.is_some_and(|carried| !taken(carried)) {
+        return Vec::new();
+    }
     let mapped = send.codecs.iter().filter_map(|ours| {
         let best = target(ours, send, theirs)?;
         let rtx = best.rtx_payload_type.filter(|_| send.rtx_ssrc != 0);

@@ -9,7 +9,7 @@ use crate::negotiate::extension::Extensions;
 use crate::negotiate::offer;
 use crate::negotiate::outcome::{Answered, Negotiated, Offered, PeerDescription};
 use crate::negotiate::receive::Estimate;
-use crate::negotiate::section::Section;
+use crate::negotiate::section::{Section, Sending};
 use crate::negotiate::setup::{IceCredentials, Setup};
 use crate::negotiate::track::{AnnouncedTrack, SendTrack};
 use crate::negotiate::transport::{DtlsRole, Transport};
@@ -135,6 +135,20 @@ impl Session {
             (Uplink::None, Estimate::Remb) => Uplink::Remb,
             (known, _) => known,
         };
+    }
+
+    /// The section of one subscription carries another one from now on, of the same track: to the client it is what it
+    /// was, from other sources.
+    pub fn hand_over(&mut self, from: u64, to: u64) {
+        for section in self.sections.iter_mut().filter(|section| section.carries() == Some(from)) {
+            section.sending = Sending::Carrying(to);
+        }
+    }
+
+    /// Whether a section carries the subscription, as far as we are concerned.
+    #[must_use]
+    pub fn carries(&self, subscription: u64) -> bool {
+        self.sections.iter().any(|section| section.carries() == Some(subscription))
     }
 
     /// An offer of ours is not answered yet: a second one must wait.

@@ -37,8 +37,10 @@ pub struct SendTrack {
     pub rtx_ssrc: u32,
     /// A stereo publication.
     pub stereo: bool,
-    /// What the publication carries, preferred first, in the publisher's payload types.
+    /// What the publication may carry, preferred first, in the publisher's payload types.
     pub codecs: Vec<PublishedCodec>,
+    /// The one that it does carry; a client that takes only others gets nothing. Absent: any will do.
+    pub carried: Option<Codec>,
 }
 
 impl SendTrack {

@@ -6,10 +6,11 @@ use livekit_protocol::{
 
 use crate::negotiate::codec::{Codec, Kind};
 use crate::room::clock::Time;
+use crate::room::codecs;
 use crate::room::demand::{CodecDemand, Demand, Quality, START_DELAY, Want};
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::state::Room;
-use crate::room::subscription::{Stage, layers};
+use crate::room::subscription::{Stage, Subscription, layers};
 use crate::room::track::{Publication, Track};
 use crate::room::turn::Turn;
 
@@ -99,23 +100,33 @@ fn wants(room: &Room, track: &Track) -> Vec<Want> {
             None => wants.push(Want { codec, quality, published: true }),
         }
     }
+    for codec in codecs::announced(track) {
+        let quality = best_of(room, track, |one| codecs::awaited(track, one) == Some(codec));
+        if wants.iter().all(|want| want.codec != codec) {
+            wants.push(Want { codec, quality, published: false });
+        }
+    }
     wants
 }
 
-/// The best that a subscriber of a publication wants. Nothing is wanted of what is muted.
+/// The best that a subscriber of a publication wants.
 fn best(room: &Room, track: &Track, publication: &Publication) -> Option<Quality> {
+    let of_it = |one: &Subscription| one.publication == publication.id && one.stage != Stage::Unsupported;
+    let best = best_of(room, track, of_it)?;
+    // The one stream of a client may go by any name.
+    Some(if is_one_picture(publication) { Quality::High } else { best })
+}
+
+/// The best that some subscribers want. Nothing is wanted of what is muted.
+fn best_of(room: &Room, track: &Track, counts: impl Fn(&Subscription) -> bool) -> Option<Quality> {
     if track.record.info.muted {
         return None;
     }
     let sid = track.sid();
-    let subscriptions =
-        room.participants.values().filter_map(|participant| participant.subscriptions.get(&sid));
-    let best = subscriptions
-        .filter(|one| one.publication == publication.id && one.stage != Stage::Unsupported)
-        .filter_map(|one| one.settings.quality(layers(&track.record.info)))
-        .max()?;
-    // The one stream of a client may go by any name.
-    Some(if is_one_picture(publication) { Quality::High } else { best })
+    let participants = room.participants.values();
+    let subscriptions = participants.filter_map(|participant| participant.subscriptions.get(&sid));
+    let wanted = subscriptions.filter(|one| counts(one));
+    wanted.filter_map(|one| one.settings.quality(layers(&track.record.info))).max()
 }
 
 /// Whether there is nothing to choose from: one stream, of a codec that has one size of picture in a stream.

@@ -11,7 +11,7 @@ use proto::resource::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Audio;
-use crate::negotiate::codec::{Kind, PublishedCodec};
+use crate::negotiate::codec::{Codec, Kind, PublishedCodec};
 use crate::negotiate::session::Session;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::Profile;
@@ -58,6 +58,8 @@ pub struct SubscriptionState<'a> {
     /// Of its own even where the client does not take it.
     pub rtx_ssrc: u32,
     pub settings: Settings,
+    #[serde(default)]
+    pub refused: Cow<'a, [Codec]>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -136,6 +138,7 @@ pub fn subscription(room: &Room, id: u64) -> Option<proto::Resource> {
         kind: subscription.kind,
         rtx_ssrc: subscription.rtx_ssrc,
         settings: subscription.settings,
+        refused: Cow::Borrowed(&subscription.refused),
     };
     Some(resource(Spec::Subscription(spec), &state))
 }

@@ -18,7 +18,7 @@ use crate::room::participant::Participant;
 use crate::room::state::Room;
 use crate::room::subscription::Stage;
 use crate::room::turn::Turn;
-use crate::room::{leaving, offering, publishing, subscribing};
+use crate::room::{codecs, leaving, offering, publishing, subscribing};
 
 /// An offer for the publisher's peer connection, or for the only one.
 pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescription) {
@@ -135,11 +135,18 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
         turn.pause_subscription(id);
         subscribing::change_sources(turn, id);
     }
+    for id in unsupported {
+        codecs::refused(turn, *id);
+    }
 }
 
 fn tell_unsupported(turn: &mut Turn<'_>, who: &ParticipantSid, unsupported: &[u64]) {
     for id in unsupported {
         let Some((_, track)) = turn.room.directory.subscriptions.get(id) else { continue };
+        // What it gets instead is on its way.
+        if codecs::awaits_another(turn, who, track) {
+            continue;
+        }
         let response = SubscriptionResponse {
             track_sid: track.0.clone(),
             err: SubscriptionError::SeCodecUnsupported.into(),

@@ -14,7 +14,7 @@ use crate::room::names::ParticipantSid;
 use crate::room::participant::Participant;
 use crate::room::peer::Negotiation;
 use crate::room::state::Room;
-use crate::room::subscription::Stage;
+use crate::room::subscription::{Stage, Subscription};
 use crate::room::turn::Turn;
 
 /// Something is to be sent, or not any more: negotiates soon.
@@ -55,7 +55,10 @@ pub fn negotiate(turn: &mut Turn<'_>, who: &ParticipantSid) {
 /// How many subscriptions have no media section yet.
 fn wanted(participant: &Participant, kind: Kind) -> u32 {
     let subscriptions = participant.subscriptions.values();
-    let count = subscriptions.filter(|one| one.kind == kind && one.stage == Stage::Wanted).count();
+    let session = &participant.receiving().session;
+    let waits =
+        |one: &&Subscription| one.kind == kind && one.stage == Stage::Wanted && !session.carries(one.id);
+    let count = subscriptions.filter(waits).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -153,6 +156,7 @@ pub fn sends(room: &Room, participant: &Participant) -> Vec<SendTrack> {
             ssrc: subscription.ssrc,
             rtx_ssrc: subscription.rtx_ssrc,
             codecs: publication.codecs.clone(),
+            carried: publication.codec().filter(|codec| codec.kind() == Kind::Video),
             stereo: track.announced().stereo,
         })
     });

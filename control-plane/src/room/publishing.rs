@@ -12,7 +12,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::track::{Cid, Publication, Record, Track};
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
-use crate::room::{answering, dynacast, leaving, subscribing, track_info, updating};
+use crate::room::{answering, codecs, dynacast, leaving, subscribing, track_info, updating};
 
 /// The client will send a track; it learns the track's sid at once.
 pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrackRequest) {
@@ -229,6 +229,7 @@ pub fn started(turn: &mut Turn<'_>, started: &proto::SourceStarted) {
         stamp(turn, &sid);
         updating::announce(turn, &publisher, Urgency::Now);
     }
+    codecs::appeared(turn, &sid, started.publication);
 }
 
 fn go_live(turn: &mut Turn<'_>, sid: &TrackSid) {

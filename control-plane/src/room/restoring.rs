@@ -168,6 +168,7 @@ fn add_subscriptions(room: &mut Room, resources: &[proto::Resource]) -> Result<(
             ssrc: spec.ssrc,
             rtx_ssrc: state.rtx_ssrc,
             settings: state.settings,
+            refused: state.refused.into_owned(),
             stage: subscription::Stage::Negotiated {
                 mid: spec.mid.clone(),
                 payloads: spec.payloads.clone(),

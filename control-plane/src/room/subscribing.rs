@@ -170,6 +170,7 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
         ssrc,
         rtx_ssrc,
         settings,
+        refused: Vec::new(),
         stage: Stage::Wanted,
         started: false,
         stalled: false,
@@ -179,6 +180,32 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     turn.room.directory.subscriptions.insert(id, (who.clone(), sid.clone()));
     turn.touch_demand(sid);
     tell_permission(turn, who, &publisher, sid, true);
+    offering::request(turn, who, Cause::Addition);
+}
+
+/// A subscription goes on with another codec of its track, on the media section that it has.
+pub fn switch(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid, publication: u64) {
+    let fresh = turn.mint.resource_id();
+    let Some(participant) = turn.room.participants.get_mut(who) else { return };
+    let Some(former) = participant.subscriptions.get(sid).cloned() else { return };
+    let (ssrc, rtx_ssrc) = sources(turn.mint, participant, former.kind);
+    let receiving = participant.receiving_mut();
+    receiving.session.hand_over(former.id, fresh);
+    let peer = receiving.id;
+    let subscription = Subscription {
+        id: fresh,
+        publication,
+        ssrc,
+        rtx_ssrc,
+        stage: Stage::Wanted,
+        started: false,
+        stalled: false,
+        ..former.clone()
+    };
+    participant.subscriptions.insert(sid.clone(), subscription);
+    turn.delete_subscription(&former);
+    turn.room.directory.subscriptions.insert(fresh, (who.clone(), sid.clone()));
+    turn.touch_peer(peer);
     offering::request(turn, who, Cause::Addition);
 }
 

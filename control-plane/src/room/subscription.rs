@@ -4,7 +4,7 @@ use livekit_protocol::{TrackInfo, UpdateTrackSettings, VideoLayer, VideoQuality}
 use proto::media::v1 as proto;
 use serde::{Deserialize, Serialize};
 
-use crate::negotiate::codec::Kind;
+use crate::negotiate::codec::{Codec, Kind};
 use crate::room::demand::Quality;
 use crate::room::names::TrackSid;
 
@@ -18,6 +18,8 @@ pub struct Subscription {
     /// 0: retransmissions were not asked for (audio).
     pub rtx_ssrc: u32,
     pub settings: Settings,
+    /// Codecs of the track that the client turned out not to understand.
+    pub refused: Vec<Codec>,
     pub stage: Stage,
     /// A packet went to the client.
     pub started: bool,

@@ -3,6 +3,7 @@
 
 mod actor;
 mod client;
+mod codecs;
 mod dynacast;
 mod extensions;
 mod joining;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::{
-    AddTrackRequest, SessionDescription, TrackSource, TrackType, VideoLayer, VideoQuality,
+    AddTrackRequest, SessionDescription, SimulcastCodec, TrackSource, TrackType, VideoLayer, VideoQuality,
 };
 use sdp::attribute::{Direction, Fingerprint, SetupRole};
 use sdp::session::Session;
@@ -27,6 +27,8 @@ pub(crate) struct Client {
     pub(crate) generation: u32,
     /// It sends its video in three sizes.
     pub(crate) simulcast: bool,
+    /// A codec that it does not understand.
+    pub(crate) refuses: Option<&'static str>,
     /// It does not answer offers for now.
     pub(crate) mute: bool,
     missed: Option<Response>,
@@ -50,6 +52,7 @@ impl Client {
             offers: u32::from(arrival.publisher_offer.is_some()),
             generation: 0,
             simulcast: false,
+            refuses: None,
             mute: false,
             missed: None,
             inbox: VecDeque::new(),
@@ -112,6 +115,8 @@ impl Client {
             cid: cid.into(),
             r#type: kind.into(),
             source: source.into(),
+            // By these names cameras send VP9, and VP8 where it is asked for.
+            simulcast_codecs: if cid.starts_with("vp9") { with_backup(cid) } else { Vec::new() },
             layers: if self.simulcast { layers() } else { Vec::new() },
             ..Default::default()
         };
@@ -184,7 +189,7 @@ impl Client {
         let line = match section {
             Section::Data => "m=application 9 UDP/DTLS/SCTP webrtc-datachannel".to_owned(),
             Section::Media { kind, .. } => {
-                format!("m={kind} 9 UDP/TLS/RTP/SAVPF {}", if *kind == "video" { "96 97" } else { "111" })
+                format!("m={kind} 9 UDP/TLS/RTP/SAVPF {}", if *kind == "video" { "96 97 98" } else { "111" })
             }
         };
         let (ufrag, password, fingerprint) = (self.ufrag(), "p".repeat(24), FINGERPRINT);
@@ -198,6 +203,9 @@ impl Client {
             Section::Data => sdp.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n"),
             Section::Media { kind, direction, cid } => {
                 sdp.push_str(if *kind == "video" { VIDEO } else { AUDIO });
+                if *kind == "video" && self.refuses != Some("VP9") {
+                    sdp.push_str("a=rtpmap:98 VP9/90000\r\n");
+                }
                 write!(sdp, "a=rtcp-mux\r\na={direction}\r\n").unwrap();
                 if *direction == "sendonly" && *kind == "video" && self.simulcast {
                     write!(sdp, "a=msid:- {cid}\r\n{SIMULCAST}").unwrap();
@@ -212,6 +220,9 @@ impl Client {
     /// Takes everything that is offered.
     fn answer(&self, offer: &str) -> String {
         let mut answer = Session::parse(offer).expect("our offers can be read");
+        for section in &mut answer.sections {
+            section.codecs.retain(|codec| self.refuses != Some(codec.name.as_str()));
+        }
         answer.ice_lite = false;
         answer.fingerprints.clear();
         for section in &mut answer.sections {
@@ -248,6 +259,15 @@ fn layers() -> Vec<VideoLayer> {
         ..Default::default()
     };
     sizes.map(layer).into()
+}
+
+fn with_backup(cid: &str) -> Vec<SimulcastCodec> {
+    let codec = |codec: &str, cid: &str| SimulcastCodec {
+        codec: codec.into(),
+        cid: cid.into(),
+        ..Default::default()
+    };
+    vec![codec("vp9", cid), codec("vp8", "")]
 }
 
 const FINGERPRINT: &str =
