@@ -98,6 +98,12 @@ reasons! {
         Behind = "copy_discarded_behind",
         /// A temporal layer above the subscriber's.
         Temporal = "copy_discarded_temporal",
+        /// A spatial layer above the subscriber's.
+        Spatial = "copy_discarded_spatial",
+        /// A frame that the subscriber's decode target does not need.
+        OtherTarget = "copy_discarded_other_target",
+        /// A frame that needs one that was not forwarded.
+        Undecodable = "copy_discarded_undecodable",
         Padding = "copy_discarded_padding",
         Duplicate = "copy_discarded_duplicate",
         TooLate = "copy_discarded_too_late",
@@ -126,6 +132,9 @@ impl From<NotForwarded> for CopyReason {
             NotForwarded::AwaitingKeyFrame => Self::AwaitingKeyFrame,
             NotForwarded::Behind => Self::Behind,
             NotForwarded::Temporal => Self::Temporal,
+            NotForwarded::Spatial => Self::Spatial,
+            NotForwarded::OtherTarget => Self::OtherTarget,
+            NotForwarded::Undecodable => Self::Undecodable,
             NotForwarded::Padding => Self::Padding,
             NotForwarded::Duplicate => Self::Duplicate,
             NotForwarded::TooLate => Self::TooLate,

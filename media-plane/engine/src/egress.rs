@@ -12,11 +12,13 @@ pub mod splice;
 
 use core::hash::{BuildHasher, Hasher};
 
+use forward::rewrite::Renumbered;
 use srtp::cipher::Cipher;
 use srtp::outbound::{Outbound, SealError};
 use units::rtp::{Mid, PayloadType, Ssrc};
 use units::sequence::{Seq, Seq16};
 use units::time::NtpTime;
+use wire::av1::dependency::rewrite;
 use wire::rtp::{Fields, Header, write_header};
 
 use crate::command::ExtensionKind;
@@ -127,6 +129,8 @@ pub struct Copied<'a> {
     /// Received elements that are passed on, unless others are `written` in their place.
     pub passed: &'a [ExtensionKind],
     pub written: &'a [Written<'a>],
+    /// The dependency descriptor is passed on with these changes, and otherwise not at all.
+    pub descriptor: Option<Renumbered>,
     pub stamp: Stamp,
     /// Comes in the place of the first `replaces` bytes of the payload.
     pub prefix: &'a [u8],
@@ -153,9 +157,57 @@ pub fn send_copy<C: Cipher>(
     outbound: &mut Outbound<C>,
     out: &mut impl Outbox,
 ) -> Result<SentCopy, CopyReason> {
+    match copied.descriptor {
+        None => seal_copy(path, packet, copied, None, to, outbound, out),
+        Some(renumbered) => send_renumbered(path, packet, copied, &renumbered, to, outbound, out),
+    }
+}
+
+/// Apart, as the room for the descriptor is large.
+#[inline(never)]
+fn send_renumbered<C: Cipher>(
+    path: &Path,
+    packet: &mut Plain<'_>,
+    copied: &Copied<'_>,
+    renumbered: &Renumbered,
+    to: &ExtensionIds,
+    outbound: &mut Outbound<C>,
+    out: &mut impl Outbox,
+) -> Result<SentCopy, CopyReason> {
+    let mut room = [0; rewrite::LEN_MAX];
+    let id = to.id(ExtensionKind::DependencyDescriptor);
+    let descriptor = id.and_then(|id| Some((id, renumber(packet, renumbered, &mut room)?)));
+    seal_copy(path, packet, copied, descriptor, to, outbound, out)
+}
+
+/// The received dependency descriptor as it is sent.
+fn renumber<'a>(
+    packet: &Plain<'_>,
+    renumbered: &Renumbered,
+    room: &'a mut [u8; rewrite::LEN_MAX],
+) -> Option<&'a [u8]> {
+    let header = Header::parse(packet.bytes).ok()?;
+    let data = packet.ids.find(&header, ExtensionKind::DependencyDescriptor)?;
+    rewrite::rewrite(data, renumbered.frame_number, renumbered.active, room)
+}
+
+/// In each of the two ways that lead here, so that the common one does not pay for the other.
+#[inline(always)]
+fn seal_copy<C: Cipher>(
+    path: &Path,
+    packet: &mut Plain<'_>,
+    copied: &Copied<'_>,
+    descriptor: Option<(u8, &[u8])>,
+    to: &ExtensionIds,
+    outbound: &mut Outbound<C>,
+    out: &mut impl Outbox,
+) -> Result<SentCopy, CopyReason> {
     let Ok(header) = Header::parse(packet.bytes) else { return Err(CopyReason::Malformed) };
-    let elements =
+    let mut elements =
         Elements::new(&header, packet.ids, to, copied.passed, copied.written, &copied.stamp, copied.mid);
+    if let Some((id, data)) = descriptor {
+        elements.add(Some(id), Some(data));
+    }
     let rest = packet.header_len + copied.replaces;
     let end = packet.bytes.len().checked_sub(copied.cut).ok_or(CopyReason::Malformed)?;
     let payload_len = end.checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();

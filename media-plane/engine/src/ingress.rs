@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod codec;
+pub mod dependency;
 pub mod edge;
 pub mod elements;
 pub mod key_frame;
@@ -13,7 +14,10 @@ pub mod seen;
 pub mod source;
 pub mod twcc;
 
+use alloc::boxed::Box;
 use forward::facts::Facts;
+use forward::scalable::Scalability;
+
 use indexmap::IndexMap;
 use units::handle::PublicationId;
 use units::rtp::{PayloadType, Ssrc};
@@ -21,8 +25,10 @@ use units::sequence::{Seq, Seq16};
 use units::time::Instant;
 use wire::rtp::Header;
 
+use crate::command::ExtensionKind;
 use crate::hash::Seeded;
 use crate::ingress::capture::PublisherClock;
+use crate::ingress::dependency::Dependencies;
 use crate::ingress::edge::Edge;
 use crate::ingress::elements::ExtensionIds;
 use crate::ingress::nack::Nack;
@@ -59,6 +65,8 @@ pub struct Source {
     pub nack: Nack,
     pub seen: Seen,
     pub payload_type: PayloadType,
+    /// `None` before the first dependency descriptor.
+    pub dependencies: Option<Box<Dependencies>>,
     /// Of the packet before, for the duration that an audio level covers.
     pub timestamp: Option<u32>,
     /// The newest packet with payload, and what it tells of its picture.
@@ -125,6 +133,17 @@ impl Ingress {
             source.assignment = self.signalled.resolve(head.ssrc, &source.names, head.payload_type);
         }
         Ok(source)
+    }
+
+    /// Reads the dependency descriptor of a stream's packet, if it has one. It knows key frames better than the payload,
+    /// which may be encrypted from end to end: returns whether one begins, unless that is not known.
+    pub fn learn_layers(&mut self, ssrc: Ssrc, packet: &[u8], layers: &mut Scalability) -> Option<bool> {
+        let id = self.ids.id(ExtensionKind::DependencyDescriptor)?;
+        let header = Header::parse(packet).ok()?;
+        let data = header.extension(id)?;
+        let told = self.source_mut(ssrc)?.dependencies.get_or_insert_default().read(data)?;
+        layers.dependency = Some(told.dependency);
+        told.key_frame
     }
 
     /// A stream as forwarding tells it from others: under other keys its numbers begin anew, so that it is another one.
@@ -195,6 +214,7 @@ impl Source {
             nack: Nack::default(),
             seen: Seen::default(),
             payload_type,
+            dependencies: None,
             timestamp: None,
             edge: None,
         }

@@ -5,6 +5,7 @@ mod client;
 mod extensions;
 mod feedback;
 mod garbage;
+mod layers;
 mod media;
 mod probe;
 mod red;
@@ -14,4 +15,5 @@ mod specs;
 mod stream_state;
 mod transport;
 
+pub(crate) use layers::dependency_structure;
 pub(crate) use specs::{AUDIO_PT, VIDEO_PT, audio_spec, peer_spec, simulcast_spec, video_spec};

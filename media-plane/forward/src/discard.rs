@@ -16,6 +16,12 @@ pub enum Reason {
     Behind,
     /// A temporal layer above the subscriber's.
     Temporal,
+    /// A spatial layer above the subscriber's.
+    Spatial,
+    /// A frame that the subscriber's decode target does not need.
+    OtherTarget,
+    /// A frame that needs one that was not forwarded; see `Forwarder::needs_key_frame`.
+    Undecodable,
     /// Nothing but padding; the gap in the sequence numbers is closed.
     Padding,
     /// Sent before.

@@ -15,7 +15,10 @@ pub enum Class {
     Audio,
     /// Simulcast, temporal layers and a descriptor in each packet's payload (RFC 7741).
     Vp8,
-    /// Any other video: simulcast, and a payload that is forwarded as it is.
+    /// Simulcast, and spatial and temporal layers of one source: by dependency descriptors, else by the descriptor in
+    /// each packet's payload (RFC 9628).
+    Vp9,
+    /// Any other video: simulcast, layers by dependency descriptors, and a payload that is forwarded as it is.
     Video,
 }
 

@@ -4,16 +4,19 @@ pub mod own;
 #[cfg(test)]
 mod untouched;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use units::rtp::Ssrc;
 use units::sequence::Seq;
 use units::time::{Instant, NtpTime};
 
+use crate::dependency::Limits;
 use crate::discard::Reason;
 use crate::facts::{Class, Facts};
 use crate::order::Order;
 use crate::rewrite::{Patch, Rewrite};
+use crate::scalable::{Outcome, Scalability, Scalable};
 use crate::select::{Choice, Selector};
 use crate::sequence::{Place, Sequence};
 use crate::timestamp::Timeline;
@@ -31,6 +34,8 @@ pub struct Forwarder {
     selector: Selector,
     /// `None` for all classes but [`Class::Vp8`].
     vp8: Option<Munger>,
+    /// `None` for [`Class::Audio`] and [`Class::Vp8`]. Apart, as it is large.
+    scalable: Option<Box<Scalable>>,
     /// `None` before the first packet.
     stream: Option<Stream>,
     /// After a pause the next packet begins anew, within this tolerance of the time that passed.
@@ -58,6 +63,7 @@ impl Forwarder {
             paused: false,
             selector: Selector::new(),
             vp8: (class == Class::Vp8).then(|| Munger::new(0)),
+            scalable: Scalable::new(class).map(Box::new),
             stream: None,
             resume: None,
         }
@@ -68,6 +74,19 @@ impl Forwarder {
     /// # Errors
     /// Each reason ends the packet for this subscriber; none of them is a fault of the caller.
     pub fn forward(&mut self, now: Instant, facts: &Facts) -> Result<Rewrite, Reason> {
+        self.forward_layered(now, facts, &Scalability::NONE)
+    }
+
+    /// As [`Self::forward`], of a packet that tells of the layers of its source.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn forward_layered(
+        &mut self,
+        now: Instant,
+        facts: &Facts,
+        layers: &Scalability,
+    ) -> Result<Rewrite, Reason> {
         if self.muted {
             return Err(Reason::Muted);
         }
@@ -75,10 +94,15 @@ impl Forwarder {
             return Err(Reason::Paused);
         }
         if self.choose(facts)? == Choice::Switch {
-            self.switch(now, facts)?;
+            self.switch(now, facts, layers)?;
         }
         let stream = self.stream.as_mut().ok_or(Reason::AwaitingKeyFrame)?;
         let place = stream.sequence.place(facts.sequence)?;
+        if let Some(scalable) = &mut self.scalable
+            && facts.payload_len > 0
+        {
+            return stream.forward_layered(now, facts, layers, &place, scalable);
+        }
         let patch = if facts.payload_len == 0 {
             pass_padding(&mut stream.sequence, self.vp8.as_mut(), &place)?
         } else if let Some(munger) = &mut self.vp8 {
@@ -92,7 +116,7 @@ impl Forwarder {
             stream.frame_ended = facts.marker || self.class == Class::Audio;
         }
         stream.timeline.send(now, facts, timestamp);
-        Ok(Rewrite { sequence: place.outgoing, timestamp, marker: facts.marker, patch })
+        Ok(Rewrite { sequence: place.outgoing, timestamp, marker: facts.marker, patch, descriptor: None })
     }
 
     /// The highest simulcast layer (`None`: none at all) and temporal layer that the subscriber may get.
@@ -103,6 +127,13 @@ impl Forwarder {
         }
         if layer.is_none() && self.class != Class::Audio {
             self.resync(RESUME_TOLERANCE);
+        }
+    }
+
+    /// The highest layers that the subscriber may get of a source that carries several.
+    pub fn set_limits(&mut self, limits: Limits) {
+        if let Some(scalable) = &mut self.scalable {
+            scalable.set_limits(limits);
         }
     }
 
@@ -144,7 +175,11 @@ impl Forwarder {
         if self.class == Class::Audio || self.muted || self.paused {
             return None;
         }
-        self.selector.needs_key_frame()
+        let of_current = || {
+            let needs = self.scalable.as_ref().is_some_and(|scalable| scalable.needs_key_frame());
+            self.selector.current_layer().filter(|_| needs)
+        };
+        self.selector.needs_key_frame().or_else(of_current)
     }
 
     fn choose(&mut self, facts: &Facts) -> Result<Choice, Reason> {
@@ -165,7 +200,8 @@ impl Forwarder {
     }
 
     /// Begins with, or goes over to, the packet's source.
-    fn switch(&mut self, now: Instant, facts: &Facts) -> Result<(), Reason> {
+    #[cold]
+    fn switch(&mut self, now: Instant, facts: &Facts, layers: &Scalability) -> Result<(), Reason> {
         if let Some(stream) = &mut self.stream {
             let tolerance = self.resume.unwrap_or(RESUME_TOLERANCE);
             let alignment = stream.timeline.align(now, facts, tolerance);
@@ -189,6 +225,9 @@ impl Forwarder {
         if let (Some(munger), Some(descriptor)) = (&mut self.vp8, &facts.vp8) {
             munger.switch(descriptor);
         }
+        if let Some(scalable) = &mut self.scalable {
+            scalable.switch(layers);
+        }
         Ok(())
     }
 
@@ -196,6 +235,39 @@ impl Forwarder {
     fn resync(&mut self, tolerance: Duration) {
         self.selector.resync();
         self.resume = Some(self.resume.map_or(tolerance, |before| before.min(tolerance)));
+    }
+}
+
+impl Stream {
+    /// Apart from the rest of the way, so that others do not carry its load.
+    #[inline(never)]
+    fn forward_layered(
+        &mut self,
+        now: Instant,
+        facts: &Facts,
+        layers: &Scalability,
+        place: &Place,
+        scalable: &mut Scalable,
+    ) -> Result<Rewrite, Reason> {
+        match scalable.pass(now, facts, layers, place.order)? {
+            Outcome::Send { patch, marker, descriptor } => {
+                let timestamp = self.timeline.outgoing(facts.timestamp);
+                self.sequence.send(place);
+                if place.order != Order::Late {
+                    self.frame_ended = marker;
+                }
+                self.timeline.send(now, facts, timestamp);
+                Ok(Rewrite { sequence: place.outgoing, timestamp, marker, patch, descriptor })
+            }
+            Outcome::Drop(reason) => {
+                self.sequence.skip(place);
+                Err(reason)
+            }
+            Outcome::DropWithGap(reason) => {
+                self.sequence.skip_with_gap(place);
+                Err(reason)
+            }
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+pub mod decode_target;
+pub mod dependency;
 pub mod discard;
 pub mod facts;
 pub mod forwarder;
@@ -16,9 +18,13 @@ pub mod picture;
 pub mod range_map;
 pub mod recent;
 pub mod rewrite;
+pub mod scalable;
 pub mod select;
 pub mod sequence;
+pub mod spatial;
 pub mod temporal;
 pub mod timestamp;
 pub mod unwrap;
+pub mod verdicts;
 pub mod vp8;
+pub mod vp9;

@@ -77,6 +77,7 @@ impl Iterator for Run {
             timestamp: self.next_timestamp(),
             marker: self.closes_frame && self.given == 0,
             patch: None,
+            descriptor: None,
         };
         self.timestamp = rewrite.timestamp;
         self.given += 1;

@@ -1,6 +1,7 @@
 //! What a copy of a packet differs in from what its publisher sent.
 
 use units::sequence::Seq;
+use wire::av1::dependency::rewrite::ActiveDecodeTargets;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rewrite {
@@ -10,6 +11,16 @@ pub struct Rewrite {
     pub timestamp: u32,
     pub marker: bool,
     pub patch: Option<Patch>,
+    /// Of a packet that is sent with its dependency descriptor.
+    pub descriptor: Option<Renumbered>,
+}
+
+/// What changes of a dependency descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renumbered {
+    pub frame_number: u16,
+    /// If something is to be said of them.
+    pub active: Option<ActiveDecodeTargets>,
 }
 
 /// A new codec header in the place of the first bytes of the payload.

@@ -95,9 +95,11 @@ pub fn vp8_descriptor(data: &[u8]) {
 }
 
 pub fn vp9_descriptor(data: &[u8]) {
-    if let Ok(descriptor) = vp9::Descriptor::parse(data) {
-        assert!(descriptor.len <= data.len());
-    }
+    let Ok(descriptor) = vp9::Descriptor::parse(data) else { return };
+    assert!(descriptor.len <= data.len());
+    let mut head = [0; vp9::HEAD_LEN_MAX];
+    let len = descriptor.write_head(&mut head);
+    assert!(data.starts_with(head.get(..len).unwrap_or_default()));
 }
 
 /// Reads the payload formats that are only searched for key frames.

@@ -6,6 +6,9 @@ use crate::picture_id::PictureId;
 /// Spatial layers that a scalability structure can describe.
 pub const SPATIAL_LAYERS_MAX: usize = 8;
 
+/// Flags, a picture id of two bytes, the layer and TL0PICIDX.
+pub const HEAD_LEN_MAX: usize = 5;
+
 /// Why a payload does not begin with a VP9 payload descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -101,6 +104,48 @@ impl Descriptor {
         Ok(descriptor)
     }
 
+    /// Bytes up to the TL0PICIDX, where no flexible references or structure have begun.
+    #[must_use]
+    pub fn head_len(&self) -> usize {
+        let id = match self.picture_id {
+            None => 0,
+            Some(PictureId::Seven(_)) => 1,
+            Some(PictureId::Fifteen(_)) => 2_usize,
+        };
+        let layer = usize::from(self.layer.is_some());
+        id.saturating_add(layer)
+            .saturating_add(usize::from(self.tl0_picture_index.is_some()))
+            .saturating_add(1)
+    }
+
+    /// Writes the descriptor up to the TL0PICIDX; what follows in a packet may stay as it is. Returns the length.
+    #[must_use]
+    pub fn write_head(&self, out: &mut [u8; HEAD_LEN_MAX]) -> usize {
+        let flags = [
+            self.picture_id.is_some(),
+            self.inter_picture_predicted,
+            self.layer.is_some(),
+            self.flexible,
+            self.start_of_frame,
+            self.end_of_frame,
+            self.structure.is_some(),
+            self.not_for_inter_layer,
+        ];
+        let flags = flags.iter().fold(0, |all, flag| all << 1 | u8::from(*flag));
+        let [id_high, id_low] = match self.picture_id {
+            None => [None, None],
+            Some(PictureId::Seven(id)) => [Some(id & 0x7f), None],
+            Some(PictureId::Fifteen(id)) => id.to_be_bytes().map(Some),
+        };
+        let is_wide = id_low.is_some();
+        let id_high = id_high.map(|high| if is_wide { high | 0x80 } else { high });
+        let bytes = [Some(flags), id_high, id_low, self.layer.map(Layer::write), self.tl0_picture_index];
+        for (slot, byte) in out.iter_mut().zip(bytes.into_iter().flatten()) {
+            *slot = byte;
+        }
+        self.head_len()
+    }
+
     /// Whether the packet begins a key picture: the first frame of a picture that refers to none before it.
     #[must_use]
     pub fn key_frame(&self) -> bool {
@@ -118,6 +163,15 @@ impl Layer {
             spatial: byte >> 1 & 0x07,
             inter_layer_dependent: byte & 0x01 != 0,
         })
+    }
+}
+
+impl Layer {
+    const fn write(self) -> u8 {
+        self.temporal << 5
+            | (self.switching_up as u8) << 4
+            | (self.spatial & 7) << 1
+            | self.inter_layer_dependent as u8
     }
 }
 
@@ -223,6 +277,9 @@ mod tests {
             ),
         ] {
             assert_eq!(Descriptor::parse(bytes), Ok(expected), "{name}");
+            let mut head = [0; HEAD_LEN_MAX];
+            let len = expected.write_head(&mut head);
+            assert_eq!(head[..len], bytes[..len], "{name}");
         }
     }
 

@@ -73,7 +73,7 @@ impl<'a> Elements<'a> {
         elements
     }
 
-    fn add(&mut self, id: Option<u8>, data: Option<&'a [u8]>) {
+    pub fn add(&mut self, id: Option<u8>, data: Option<&'a [u8]>) {
         if let (Some(id), Some(data), Some(slot)) = (id, data, self.list.get_mut(self.count)) {
             *slot = (id, data);
             self.count += 1;
@@ -97,9 +97,6 @@ impl<'a> Elements<'a> {
 pub const AUDIO: &[ExtensionKind] = &[ExtensionKind::AudioLevel];
 /// What is passed on of video as it is.
 pub const VIDEO: &[ExtensionKind] = &[ExtensionKind::VideoOrientation];
-/// What is passed on of video that no layer is taken from: frame numbers stay as they are.
-pub const VIDEO_WHOLE: &[ExtensionKind] =
-    &[ExtensionKind::VideoOrientation, ExtensionKind::DependencyDescriptor];
 
 #[cfg(test)]
 mod tests {

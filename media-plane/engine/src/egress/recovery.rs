@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn packet(sequence: u64, timestamp: u32) -> Rewrite {
-        Rewrite { sequence: Seq(sequence), timestamp, marker: false, patch: None }
+        Rewrite { sequence: Seq(sequence), timestamp, marker: false, patch: None, descriptor: None }
     }
 
     #[test]

@@ -151,7 +151,13 @@ mod tests {
     fn sent_by(capacity: usize, sequences: &[u64]) -> Sent {
         let mut sent = Sent::new(capacity);
         for sequence in sequences {
-            let rewrite = Rewrite { sequence: Seq(*sequence), timestamp: 0, marker: false, patch: None };
+            let rewrite = Rewrite {
+                sequence: Seq(*sequence),
+                timestamp: 0,
+                marker: false,
+                patch: None,
+                descriptor: None,
+            };
             sent.remember(Copied {
                 layer: 0,
                 source: Ssrc(1),

@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
-use forward::facts::{Facts, Reference};
+use forward::facts::{Class, Facts, Reference};
 use forward::rewrite::{Patch, Rewrite};
+use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use srtp::inbound::OpenError;
 use units::handle::{PeerId, PublicationId};
@@ -21,7 +22,7 @@ use crate::egress::{Copied, Plain, header, send_copy};
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
 use crate::ingress::capture::Captured;
-use crate::ingress::codec::Picture;
+use crate::ingress::codec::{Picture, class};
 use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Frame;
 use crate::ingress::source::Assignment;
@@ -292,7 +293,8 @@ impl<C: Cipher> Engine<C> {
         mut arrival: Arrival<'_>,
         out: &mut impl Outbox,
     ) -> Result<Outcome, Reason> {
-        let facts = self.facts(slot, &arrival);
+        let mut layers = Scalability::default();
+        let facts = self.facts(slot, &arrival, &mut layers);
         let publication = self.publications.get_mut(arrival.publication).ok_or(Reason::UnknownSource)?;
         let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
         if facts.key_frame {
@@ -314,15 +316,22 @@ impl<C: Cipher> Engine<C> {
                 self.counters.history_exhausted += 1;
             }
         }
-        let sent = self.fan_out(now, slot, &mut arrival, &facts, captured, out);
+        let sent = self.fan_out(now, slot, &mut arrival, (&facts, &layers), captured, out);
         if sent == 0 { Err(Reason::NotWanted) } else { Ok(Outcome::Forwarded) }
     }
 
     /// What forwarding has to know of the packet, for all subscriptions.
-    fn facts(&mut self, slot: Slot<PeerId>, arrival: &Arrival<'_>) -> Facts {
+    fn facts(&mut self, slot: Slot<PeerId>, arrival: &Arrival<'_>, layers: &mut Scalability) -> Facts {
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
-        let picture = Picture::read(arrival.codec.codec, payload);
-        let source = self.peers.get_mut(slot).and_then(|peer| peer.ingress.source_mut(arrival.ssrc));
+        let picture = Picture::read(arrival.codec.codec, payload, layers);
+        let ingress = self.peers.get_mut(slot).map(|peer| &mut peer.ingress);
+        let (source, key_frame) = match (ingress, class(arrival.codec.codec)) {
+            (Some(ingress), Class::Vp9 | Class::Video) if !payload.is_empty() => {
+                let told = ingress.learn_layers(arrival.ssrc, arrival.bytes, layers);
+                (ingress.source_mut(arrival.ssrc), told.unwrap_or(picture.key_frame))
+            }
+            (ingress, _) => (ingress.and_then(|ingress| ingress.source_mut(arrival.ssrc)), picture.key_frame),
+        };
         let report = source.as_ref().and_then(|source| source.reception.last_sender_report());
         let facts = Facts {
             source: arrival.source,
@@ -332,7 +341,7 @@ impl<C: Cipher> Engine<C> {
             timestamp: arrival.timestamp,
             marker: arrival.marker,
             payload_len: payload.len(),
-            key_frame: picture.key_frame,
+            key_frame,
             vp8: picture.vp8,
             reference: report.map(|report| Reference {
                 received: report.arrived_at,
@@ -351,7 +360,7 @@ impl<C: Cipher> Engine<C> {
         now: Instant,
         slot: Slot<PeerId>,
         arrival: &mut Arrival<'_>,
-        facts: &Facts,
+        (facts, layers): (&Facts, &Scalability),
         captured: Option<Captured>,
         out: &mut impl Outbox,
     ) -> usize {
@@ -373,8 +382,18 @@ impl<C: Cipher> Engine<C> {
             let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
             let subscriber = subscription.peer;
             let codec = &arrival.codec;
-            let mut copy =
-                Copying { now, wall_clock, publication, facts, codec, frame, carrier, captured, trailer_len };
+            let mut copy = Copying {
+                now,
+                wall_clock,
+                publication,
+                facts,
+                layers,
+                codec,
+                frame,
+                carrier,
+                captured,
+                trailer_len,
+            };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
             match copy.send(subscription, peer, &mut packet, out) {
                 Ok(len) => {
@@ -432,6 +451,7 @@ pub(super) struct Copying<'a> {
     pub(super) wall_clock: units::time::NtpTime,
     pub(super) publication: &'a Publication,
     pub(super) facts: &'a Facts,
+    pub(super) layers: &'a Scalability,
     pub(super) codec: &'a PayloadCodec,
     /// The frame of a well-formed RED packet that goes to who takes only Opus.
     pub(super) frame: Option<Frame>,
@@ -457,7 +477,7 @@ impl Copying<'_> {
         let payload_len = self.facts.payload_len.saturating_sub(front + behind);
         let forwarder = subscription.forwarder(self.codec, self.publication).ok_or(CopyReason::OtherCodec)?;
         let rewrite = match front {
-            0 => forwarder.forward(self.now, self.facts)?,
+            0 => forwarder.forward_layered(self.now, self.facts, self.layers)?,
             _ => {
                 let patch = Some(Patch::empty(front));
                 Rewrite { patch, ..forwarder.forward(self.now, &Facts { payload_len, ..*self.facts })? }
@@ -484,6 +504,7 @@ impl Copying<'_> {
             mid: &subscription.spec.mid,
             passed: passed(self.publication),
             written: written.as_slice(),
+            descriptor: rewrite.descriptor,
             stamp,
             prefix: rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()),
             replaces,
@@ -548,11 +569,10 @@ pub(super) fn opus_instead(
     (opus.to == mapping.to).then_some(opus.from)
 }
 
-/// Which extension elements of a publication are passed on. Frame numbers only if nothing changes their order.
+/// Which extension elements of a publication are passed on.
 pub(super) const fn passed(publication: &Publication) -> &'static [ExtensionKind] {
     match publication.spec.kind {
         MediaKind::Audio => header::AUDIO,
-        MediaKind::Video if publication.encodings.len() == 1 => header::VIDEO_WHOLE,
         MediaKind::Video => header::VIDEO,
     }
 }

@@ -131,6 +131,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             mid,
             passed: &[],
             written: &[],
+            descriptor: None,
             stamp,
             prefix,
             replaces: 0,

@@ -1,6 +1,7 @@
 //! Audio that was lost on its way to us, for subscribers that take Opus of a RED publisher: later packets repeat it.
 
 use forward::facts::Facts;
+use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use units::time::Instant;
 
@@ -52,6 +53,7 @@ impl<C: Cipher> Engine<C> {
                     wall_clock,
                     publication,
                     facts: &facts,
+                    layers: &Scalability::NONE,
                     codec: &arrival.codec,
                     frame: Some(missed.frame),
                     carrier: arrival.sequence,

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use units::handle::PeerId;
 use units::rtp::Ssrc;
@@ -101,7 +102,8 @@ impl<C: Cipher> Engine<C> {
         let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
         let codec = publication.codec(sent.payload_types.0).ok_or(unknown)?.codec;
-        let picture = Picture::read(codec, bytes.get(header_len..).unwrap_or_default());
+        let payload = bytes.get(header_len..).unwrap_or_default();
+        let picture = Picture::read(codec, payload, &mut Scalability::default());
         let temporal = picture.vp8.and_then(|descriptor| descriptor.temporal);
         let is_needed = temporal.is_none_or(|temporal| temporal.id == 0);
         if !stream.budget.take(now, bytes.len(), is_needed) {
@@ -135,6 +137,7 @@ impl<C: Cipher> Engine<C> {
             mid: &subscription.spec.mid,
             passed: passed(publication),
             written: written.as_slice(),
+            descriptor: sent.rewrite.descriptor,
             stamp,
             prefix: prefix.as_bytes(),
             replaces: sent.rewrite.patch.as_ref().map_or(0, |patch| usize::from(patch.replaces)),

@@ -1,5 +1,6 @@
 //! One publication as it goes to one subscriber: what is wanted of it, and the stream that carries it.
 
+use forward::dependency::Limits;
 use forward::forwarder::Forwarder;
 use units::handle::{PeerId, PublicationId};
 use units::rtp::{Mid, PayloadType, Ssrc};
@@ -102,6 +103,9 @@ impl Subscription {
         forwarding.forwarder.set_paused(self.spec.paused);
         let layer = publication.best_layer(self.spec.layer_max);
         forwarding.forwarder.set_target(layer, self.spec.temporal_layer_max);
+        // Of several encodings each is one spatial layer; a single one may carry them all.
+        let spatial = if publication.encodings.len() == 1 { self.spec.layer_max } else { u8::MAX };
+        forwarding.forwarder.set_limits(Limits { spatial, temporal: self.spec.temporal_layer_max });
     }
 
     /// The forwarder for packets of `codec`; `None` if the subscription began with a codec of another class.

@@ -203,6 +203,11 @@ impl Differences {
         Some(())
     }
 
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         self.all.iter().copied().take(self.count.into())
     }

@@ -1,0 +1,224 @@
+//! Layers of one source under any loss, reordering and change of wishes: what is promised of frames and of numbers.
+
+mod camera;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camera::{Camera, Packet, Structure, Told};
+use forward::dependency::Limits;
+use forward::discard::Reason;
+use forward::facts::Class;
+use forward::forwarder::Forwarder;
+use forward::rewrite::Rewrite;
+use proptest::prelude::*;
+use units::time::Instant;
+
+const NOW: Instant = Instant(0);
+
+/// What happens to one picture on its way, and with it.
+#[derive(Clone, Debug)]
+struct Step {
+    /// The publisher sends a key picture by itself.
+    key: bool,
+    packets: u64,
+    /// Of each packet: lost, or delayed by so many others.
+    fates: Vec<(bool, usize)>,
+    limits: Option<(u8, u8)>,
+}
+
+fn step(lossy: bool) -> impl Strategy<Value = Step> {
+    let lost = if lossy { 0.08 } else { 0.0 };
+    let delay = if lossy { prop_oneof![6 => Just(0), 1 => 1..40_usize].boxed() } else { Just(0).boxed() };
+    let fate = (proptest::bool::weighted(lost), delay);
+    let limits = proptest::option::weighted(0.1, (0..4_u8, 0..4_u8));
+    (proptest::bool::weighted(0.03), 1..4_u64, proptest::collection::vec(fate, 9), limits)
+        .prop_map(|(key, packets, fates, limits)| Step { key, packets, fates, limits })
+}
+
+fn structure() -> impl Strategy<Value = Structure> {
+    (1..4_u8, prop_oneof![Just(1_u8), Just(3)], any::<bool>(), any::<bool>()).prop_map(
+        |(spatial, temporal, key_only, has_chains)| Structure { spatial, temporal, key_only, has_chains },
+    )
+}
+
+/// A subscriber, and all that it was sent.
+struct World {
+    forwarder: Forwarder,
+    camera: Camera,
+    /// The packets that are on their way, with the ones that have to come before them.
+    delayed: Vec<(usize, Packet)>,
+    highest: u64,
+    came: BTreeSet<u64>,
+    sent: Vec<(Packet, Rewrite)>,
+    /// Frames of which a packet was refused because of its layer, or sent empty.
+    dropped: BTreeSet<u64>,
+    refused: Vec<(u64, Reason)>,
+}
+
+impl World {
+    fn new(structure: Structure, told: Told, sequence: u64) -> Self {
+        let class = if told == Told::Vp9 { Class::Vp9 } else { Class::Video };
+        let mut forwarder = Forwarder::new(class, 90_000);
+        forwarder.set_target(Some(0), 0);
+        forwarder.set_limits(Limits { spatial: 2, temporal: 2 });
+        Self {
+            forwarder,
+            camera: Camera::new(structure, told, 1, 70_000, sequence),
+            delayed: Vec::new(),
+            highest: 0,
+            came: BTreeSet::new(),
+            sent: Vec::new(),
+            dropped: BTreeSet::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    fn play(&mut self, step: &Step) {
+        if let Some((spatial, temporal)) = step.limits {
+            self.forwarder.set_limits(Limits { spatial, temporal });
+        }
+        let key = step.key || self.forwarder.needs_key_frame().is_some();
+        for (packet, (lost, delay)) in self.camera.picture(key, step.packets).into_iter().zip(&step.fates) {
+            // Without its first packet there is nothing to talk about.
+            let is_first = self.highest == 0;
+            if !*lost || is_first {
+                self.delayed.push((if is_first { 0 } else { *delay }, packet));
+            }
+            self.deliver();
+        }
+    }
+
+    fn deliver(&mut self) {
+        let (due, waiting): (Vec<_>, Vec<_>) =
+            core::mem::take(&mut self.delayed).into_iter().partition(|(delay, _)| *delay == 0);
+        self.delayed = waiting.into_iter().map(|(delay, packet)| (delay - 1, packet)).collect();
+        due.into_iter().for_each(|(_, packet)| self.receive(packet));
+    }
+
+    fn receive(&mut self, mut packet: Packet) {
+        let sequence = packet.facts.sequence.0;
+        packet.facts.out_of_order = sequence < self.highest;
+        self.highest = self.highest.max(sequence);
+        self.came.insert(sequence);
+        match self.forwarder.forward_layered(NOW, &packet.facts, &packet.layers) {
+            Ok(rewrite) => {
+                let is_empty = rewrite.patch.is_some_and(|patch| patch.len == 0);
+                if is_empty {
+                    self.dropped.insert(packet.frame);
+                }
+                self.sent.push((packet, rewrite));
+            }
+            Err(reason) => {
+                if matches!(
+                    reason,
+                    Reason::OtherTarget | Reason::Undecodable | Reason::Temporal | Reason::Spatial
+                ) {
+                    self.dropped.insert(packet.frame);
+                }
+                self.refused.push((packet.frame, reason));
+            }
+        }
+    }
+
+    /// Packets that were sent with their payload.
+    fn shown(&self) -> impl Iterator<Item = &(Packet, Rewrite)> {
+        self.sent.iter().filter(|(_, rewrite)| rewrite.patch.is_none_or(|patch| patch.len > 0))
+    }
+
+    fn check(&self, lossy: bool) -> Result<(), TestCaseError> {
+        let shown: BTreeSet<u64> = self.shown().map(|(packet, _)| packet.frame).collect();
+        for frame in shown.intersection(&self.dropped) {
+            prop_assert!(false, "frame {frame} was sent in part: {:?}", self.refused);
+        }
+        for frame in self.camera.frames.iter().filter(|frame| shown.contains(&frame.number)) {
+            for referred in &frame.refers_to {
+                prop_assert!(!self.dropped.contains(referred), "{} needs {referred}", frame.number);
+            }
+        }
+        self.check_numbers(lossy)
+    }
+
+    fn check_numbers(&self, lossy: bool) -> Result<(), TestCaseError> {
+        let mut outgoing = BTreeMap::new();
+        for (packet, rewrite) in &self.sent {
+            let before = outgoing.insert(rewrite.sequence, packet.facts.sequence);
+            prop_assert_eq!(before, None, "no number is given twice");
+        }
+        for ((low, from), (high, to)) in outgoing.iter().zip(outgoing.iter().skip(1)) {
+            prop_assert!(from < to, "the order stays");
+            let lost = (from.0 + 1..to.0).filter(|number| !self.came.contains(number)).count() as u64;
+            // What came late and was refused leaves its hole, and is as good as lost.
+            let late = (from.0 + 1..to.0).filter(|number| self.came.contains(number)).count() as u64;
+            let holes = high.0 - low.0 - 1;
+            prop_assert!(holes <= lost + if lossy { late } else { 0 }, "a hole is a loss");
+        }
+        let mut numbers = BTreeMap::new();
+        for (packet, rewrite) in self.shown() {
+            let Some(descriptor) = rewrite.descriptor else { continue };
+            let number = numbers.entry(packet.frame).or_insert(descriptor.frame_number);
+            prop_assert_eq!(*number, descriptor.frame_number, "a frame has one number");
+        }
+        for ((frame, number), (next, next_number)) in numbers.iter().zip(numbers.iter().skip(1)) {
+            let step = u64::from(next_number.wrapping_sub(*number));
+            prop_assert_eq!(next - frame, step, "differences stay true");
+        }
+        Ok(())
+    }
+
+    /// Without losses, the last packet that is sent of a picture ends it, and no other does.
+    fn check_markers(&self) -> Result<(), TestCaseError> {
+        let mut pictures: BTreeMap<u32, Vec<bool>> = BTreeMap::new();
+        for (packet, rewrite) in self.shown() {
+            pictures.entry(packet.facts.timestamp).or_default().push(rewrite.marker);
+        }
+        for (timestamp, markers) in pictures {
+            let (last, others) = markers.split_last().unwrap();
+            prop_assert!(*last && !others.contains(&true), "{timestamp}: {markers:?}");
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_frame_needs_a_dropped_one_and_none_is_sent_in_part(
+        structure in structure(),
+        told in prop_oneof![Just(Told::Dependencies), Just(Told::Vp9)],
+        sequence in prop_oneof![Just(65_530_u64), 0..40_000_u64],
+        steps in proptest::collection::vec(step(true), 1..120),
+    ) {
+        let mut world = World::new(structure, told, sequence);
+        steps.iter().for_each(|step| world.play(step));
+        world.check(true)?;
+    }
+
+    #[test]
+    fn without_losses_there_are_no_holes_and_what_is_wanted_comes(
+        structure in structure(),
+        told in prop_oneof![Just(Told::Dependencies), Just(Told::Vp9)],
+        steps in proptest::collection::vec(step(false), 1..60),
+        wish in (0..4_u8, 0..4_u8),
+    ) {
+        let mut world = World::new(structure, told, 1);
+        steps.iter().for_each(|step| world.play(step));
+        let settling = Step { key: false, packets: 2, fates: vec![(false, 0); 9], limits: None };
+        world.play(&Step { limits: Some(wish), ..settling.clone() });
+        (0..70).for_each(|_| world.play(&settling));
+        world.check(false)?;
+        // A spatial layer of VP9 may be added within a picture whose lower one was ended already.
+        if told == Told::Dependencies {
+            world.check_markers()?;
+        }
+        let since = world.camera.number(world.camera.frames.len() - usize::from(structure.spatial) * 8);
+        let (spatial, temporal) = (wish.0.min(structure.spatial - 1), wish.1.min(structure.temporal - 1));
+        for frame in world.camera.frames.iter().filter(|frame| frame.number >= since) {
+            let alone = structure.key_only && !frame.key && told == Told::Dependencies;
+            let in_layer = if alone { frame.spatial == spatial } else { frame.spatial <= spatial };
+            let expected = in_layer && frame.temporal <= temporal;
+            let shown = world.shown().any(|(packet, _)| packet.frame == frame.number);
+            prop_assert_eq!(shown, expected, "{:?} under {:?}", frame, wish);
+        }
+    }
+}
