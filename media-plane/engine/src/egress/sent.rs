@@ -32,6 +32,8 @@ pub struct Copied {
     pub rewrite: Rewrite,
     /// What its header was stamped with, and the digest of all of the header once it was sealed.
     pub stamp: Stamp,
+    /// Its header said when its original was captured.
+    pub captured: bool,
     /// Bytes of the payload's end that were left out.
     pub cut: u16,
     pub header_digest: Option<u64>,
@@ -166,6 +168,7 @@ mod tests {
                 payload_types: (PayloadType(96), PayloadType(96)),
                 rewrite,
                 stamp: Stamp::new(NtpTime(0), Seq16(0), None),
+                captured: false,
                 cut: 0,
                 header_digest: None,
                 sent_at: ms(0),

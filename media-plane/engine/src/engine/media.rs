@@ -529,6 +529,7 @@ impl Copying<'_> {
             payload_types: (self.codec.payload_type, mapping.to),
             rewrite,
             stamp,
+            captured: self.captured.is_some(),
             cut,
             header_digest,
             sent_at: self.now,

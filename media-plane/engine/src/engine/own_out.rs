@@ -94,6 +94,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             source: Ssrc(0),
             source_sequence: Seq(0),
             origin: Origin::Own(content),
+            captured: false,
             cut: 0,
             payload_types: to.payload_types,
             rewrite,

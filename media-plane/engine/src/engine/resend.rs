@@ -94,9 +94,10 @@ impl<C: Cipher> Engine<C> {
                 own.bytes_mut()
             }
         };
-        let clock = match sent.origin {
-            Origin::Publisher => encoding.history.clock(sent.source, sent.source_sequence),
-            Origin::Own(_) => None,
+        let clock = if sent.captured {
+            encoding.history.clock(sent.source, sent.source_sequence)
+        } else {
+            None // The packet may say it of another frame than the one that was taken out of it.
         };
         let captured = Captured::read(bytes, &ids, clock);
         let written = captured.as_ref().map(Captured::written);

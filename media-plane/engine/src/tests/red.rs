@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 
 use units::rtp::{PayloadType, Ssrc};
 use units::sequence::Seq16;
+use units::time::NtpTime;
+use wire::rtcp::report::SenderInfo;
 
 use super::client::{Client, Rtp, World};
-use super::specs::{AUDIO_PT, audio_spec, subscription_spec};
-use crate::command::{Codec, Command, PayloadCodec, PayloadMapping};
+use super::specs::{AUDIO_PT, audio_spec, peer_spec, subscription_spec};
+use crate::command::{Codec, Command, ExtensionKind, PayloadCodec, PayloadMapping};
 
 /// Peer 1 publishes RED (63) and Opus, peer 2 takes Opus (100) alone, peer 3 both.
 fn redundant_call() -> (World, Client, Client, Client) {
@@ -111,6 +113,36 @@ fn recovered_frame_is_sent_again_out_of_the_packet_that_had_it() {
     world.send_rtcp(&mut plain, |builder| builder.nack(Ssrc(1), Ssrc(70), [missing]).map(|_| ()));
     assert_eq!(world.counter("packets_resent"), 1);
     assert_eq!(world.out.sent.last().unwrap().1, sent[1].1, "bit for bit");
+}
+
+#[test]
+fn capture_time_is_not_that_of_a_frame_recovered_out_of_the_packet() {
+    let (mut world, mut publisher, mut plain, _) = redundant_call();
+    for (id, peer) in [(6, 1), (7, 2)] {
+        let mut spec = peer_spec(peer, 1);
+        for extensions in [&mut spec.receive_extensions, &mut spec.send_extensions] {
+            extensions.0.retain(|(other, _)| *other != id);
+            extensions.0.push((id, ExtensionKind::AbsCaptureTime));
+        }
+        world.must(Command::UpsertPeer(spec.into()));
+    }
+    let info =
+        SenderInfo { ssrc: Ssrc(1_000), ntp: NtpTime(9), rtp_timestamp: 0, packet_count: 0, octet_count: 0 };
+    world.send(&mut publisher, &frame(3));
+    world.send_rtcp(&mut publisher, |builder| builder.sender_report(&info, &[]));
+    let first = world.media(&mut plain).remove(0);
+    let mut packet = frame(5);
+    packet.extensions.push((6, vec![1; 8]));
+    world.send(&mut publisher, &packet);
+    let recovered = world.out.sent.iter().position(|(path, _)| *path == plain.path).unwrap();
+    world.out.sent.remove(recovered); // It is lost on the way.
+    let newest = world.media(&mut plain).remove(0);
+    assert_eq!(newest.extension(7).map(<[u8]>::len), Some(16), "told of what was captured then");
+    world.pass(150);
+    let missing = [Seq16(first.sequence + 1)];
+    world.send_rtcp(&mut plain, |builder| builder.nack(Ssrc(1), Ssrc(70), missing).map(|_| ()));
+    let again = world.media(&mut plain).remove(0);
+    assert_eq!((again.payload.as_slice(), again.extension(7)), (&[4][..], None));
 }
 
 #[test]
