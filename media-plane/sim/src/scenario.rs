@@ -116,6 +116,17 @@ impl Scenario {
         scenario
     }
 
+    /// The same, and now and then nothing passes for a while, however much is sent.
+    #[must_use]
+    pub fn with_outages() -> Self {
+        let mut scenario = Self::with_loss(10);
+        for conditions in [&mut scenario.uplink, &mut scenario.downlink] {
+            conditions.outage_per_mille = 2;
+            conditions.outage_max = Duration::from_millis(250);
+        }
+        scenario
+    }
+
     /// Links that just carry all that is wanted, but not all of a key frame at once.
     #[must_use]
     pub fn with_tight_links() -> Self {

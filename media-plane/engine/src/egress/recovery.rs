@@ -52,6 +52,11 @@ impl Recovery {
         true
     }
 
+    /// A packet that the subscriber needs can't be brought to it. Whether a key frame is to be asked for, which is so once.
+    pub const fn give_up(&mut self) -> bool {
+        !core::mem::replace(&mut self.wants_key_frame, true)
+    }
+
     /// Whether the packet with these outgoing numbers is not worth being sent again.
     ///
     /// While a request waits for the throttle, and is not under way, repair is the faster way out.

@@ -50,6 +50,17 @@ pub enum Origin {
     Own(Content),
 }
 
+impl Copied {
+    /// Why it is not to be sent again now, if so.
+    #[must_use]
+    pub fn refusal(&self, now: Instant, rtt: Duration) -> Option<NotResent> {
+        if now - self.sent_at < rtt {
+            return Some(NotResent::Recent);
+        }
+        (self.resent >= RESENT_MAX).then_some(NotResent::Exhausted)
+    }
+}
+
 /// Why a NACK is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotResent {
@@ -90,21 +101,15 @@ impl Sent {
     }
 
     /// The copy that a NACK asks for.
-    pub fn ask(&self, now: Instant, number: Seq16, rtt: Duration) -> Result<Copied, NotResent> {
-        let highest = self.highest.ok_or(NotResent::Unknown)?;
+    #[must_use]
+    pub fn find(&self, number: Seq16) -> Option<Copied> {
+        let highest = self.highest?;
         let sequence = highest.nearest(number);
         if highest.0.saturating_sub(sequence.0) >= self.capacity as u64 {
-            return Err(NotResent::Unknown); // Its place in the ring may not be taken yet, but its packet is.
+            return None; // Its place in the ring may not be taken yet, but its packet is.
         }
         let copied = self.ring.get(self.index(sequence)).and_then(Option::as_ref);
-        let copied = copied.filter(|copied| copied.rewrite.sequence == sequence).ok_or(NotResent::Unknown)?;
-        if now - copied.sent_at < rtt {
-            return Err(NotResent::Recent);
-        }
-        if copied.resent >= RESENT_MAX {
-            return Err(NotResent::Exhausted);
-        }
-        Ok(*copied)
+        copied.filter(|copied| copied.rewrite.sequence == sequence).copied()
     }
 
     /// A copy was sent again: under its own number if there is a `digest`, its header's.
@@ -139,6 +144,11 @@ mod tests {
     use units::time::NtpTime;
 
     use super::*;
+
+    fn ask(sent: &Sent, now: Instant, number: Seq16) -> Result<Copied, NotResent> {
+        let copied = sent.find(number).ok_or(NotResent::Unknown)?;
+        copied.refusal(now, RTT).map_or(Ok(copied), Err)
+    }
 
     const RTT: Duration = Duration::from_millis(100);
 
@@ -190,8 +200,7 @@ mod tests {
             ("nothing sent", &[], 1, Err(NotResent::Unknown)),
             ("too late to be remembered", &[9, 1], 1, Err(NotResent::Unknown)),
         ] {
-            let found =
-                sent(sequences).ask(ms(200), Seq16(asked), RTT).map(|copied| copied.source_sequence.0);
+            let found = ask(&sent(sequences), ms(200), Seq16(asked)).map(|copied| copied.source_sequence.0);
             assert_eq!(found, expected, "{name}");
         }
     }
@@ -200,8 +209,8 @@ mod tests {
     #[test]
     fn rows_of_upstreams_sequencer() {
         let found = |sent: &Sent, now, asked: &[u64]| -> Vec<u64> {
-            let ask = |number: &&u64| sent.ask(ms(now), Seq(**number).low(), RTT).is_ok();
-            asked.iter().filter(ask).copied().collect()
+            let is_found = |number: &&u64| ask(sent, ms(now), Seq(**number).low()).is_ok();
+            asked.iter().filter(is_found).copied().collect()
         };
         let again = |sent: &mut Sent, now, asked: &[u64]| {
             let found = found(sent, now, asked);
@@ -213,7 +222,7 @@ mod tests {
         let asked = [510, 511, 512, 513, 514, 515, 516, 517, 509];
         let mut many = sent_by(500, &all);
         assert_eq!(
-            many.ask(ms(110), Seq16(510), RTT).unwrap().source_sequence,
+            ask(&many, ms(110), Seq16(510)).unwrap().source_sequence,
             Seq(1_510),
             "the offset is kept"
         );
@@ -253,15 +262,15 @@ mod tests {
     fn packet_is_sent_again_four_times_a_round_trip_apart() {
         let mut sent = sent(&[7]);
         let mut now = 0;
-        let mut ask = |wait| {
+        let mut ask_after = |wait| {
             now += wait;
-            sent.ask(ms(now), Seq16(7), RTT).map(|_| sent.sent_again(ms(now), Seq(7), None))
+            ask(&sent, ms(now), Seq16(7)).map(|_| sent.sent_again(ms(now), Seq(7), None))
         };
-        assert_eq!(ask(99), Err(NotResent::Recent));
+        assert_eq!(ask_after(99), Err(NotResent::Recent));
         for _ in 0..4 {
-            assert_eq!(ask(100), Ok(()));
-            assert_eq!(ask(10), Err(NotResent::Recent));
+            assert_eq!(ask_after(100), Ok(()));
+            assert_eq!(ask_after(10), Err(NotResent::Recent));
         }
-        assert_eq!(ask(1_000), Err(NotResent::Exhausted));
+        assert_eq!(ask_after(1_000), Err(NotResent::Exhausted));
     }
 }

@@ -2,14 +2,15 @@
 
 use core::time::Duration;
 
-use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use units::handle::PeerId;
 use units::rtp::Ssrc;
 use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
+use wire::{vp8, vp9};
 
+use crate::command::Codec;
 use crate::egress::own::{Content, OwnPacket};
 use crate::egress::recovery::Moot;
 use crate::egress::sent::{NotResent, Origin};
@@ -18,7 +19,7 @@ use crate::egress::{Copied, Plain, send_copy};
 use crate::engine::Engine;
 use crate::engine::media::passed;
 use crate::ingress::capture::Captured;
-use crate::ingress::codec::Picture;
+use crate::ingress::key_frame::Wish;
 use crate::outbox::Outbox;
 use crate::slots::Slot;
 
@@ -47,10 +48,21 @@ impl<C: Cipher> Engine<C> {
                 Err(NotSent::Not(NotResent::Exhausted)) => &mut self.counters.nacks_exhausted,
                 Err(NotSent::Moot(Moot::AwaitingKeyFrame)) => &mut self.counters.nacks_awaiting_key_frame,
                 Err(NotSent::Moot(Moot::BeforeKeyFrame)) => &mut self.counters.nacks_before_key_frame,
+                Err(NotSent::Lost) => {
+                    self.picture_given_up(now, slot, ssrc);
+                    &mut self.counters.nacks_exhausted
+                }
                 Err(NotSent::OverBudget) => &mut self.counters.nacks_over_budget,
                 Err(NotSent::Unsendable) => &mut self.counters.nacks_unsendable,
             };
             *counter += 1;
+        }
+    }
+
+    fn picture_given_up(&mut self, now: Instant, slot: Slot<PeerId>, ssrc: Ssrc) {
+        let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
+        if let Some(subscription) = subscription {
+            self.want_key_frame_for(now, subscription, Wish::Repair);
         }
     }
 
@@ -76,7 +88,11 @@ impl<C: Cipher> Engine<C> {
             return Err(unknown);
         }
         let rtt = peer.rtt.unwrap_or(RTT_DEFAULT).max(RTT_MIN);
-        let sent = stream.sent.ask(now, number, rtt).map_err(NotSent::Not)?;
+        let sent = stream.sent.find(number).ok_or(unknown)?;
+        let refusal = sent.refusal(now, rtt);
+        if refusal == Some(NotResent::Recent) {
+            return Err(NotSent::Not(NotResent::Recent));
+        }
         let encoding = publication.encoding(sent.layer).ok_or(unknown)?;
         let is_awaited = encoding.key_frame.is_awaited();
         if let Some(moot) = stream.recovery.moot(&sent.rewrite, stream.sent.newest(), is_awaited) {
@@ -102,11 +118,15 @@ impl<C: Cipher> Engine<C> {
         let captured = Captured::read(bytes, &ids, clock);
         let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
-        let codec = publication.codec(sent.payload_types.0).ok_or(unknown)?.codec;
-        let payload = bytes.get(header_len..).unwrap_or_default();
-        let picture = Picture::read(codec, payload, &mut Scalability::default());
-        let temporal = picture.vp8.and_then(|descriptor| descriptor.temporal);
-        let is_needed = temporal.is_none_or(|temporal| temporal.id == 0);
+        let codec = publication.codec(sent.payload_types.0).map(|codec| codec.codec);
+        let is_needed = is_needed(codec, bytes.get(header_len..).unwrap_or_default());
+        if let Some(refusal) = refusal {
+            if is_needed && stream.recovery.give_up() {
+                self.counters.pictures_given_up += 1;
+                return Err(NotSent::Lost);
+            }
+            return Err(NotSent::Not(refusal));
+        }
         if !stream.budget.take(now, bytes.len(), is_needed) {
             return Err(NotSent::OverBudget);
         }
@@ -153,11 +173,29 @@ impl<C: Cipher> Engine<C> {
     }
 }
 
+/// Whether pictures that follow depend on the one with this payload, as far as that is known.
+fn is_needed(codec: Option<Codec>, payload: &[u8]) -> bool {
+    let temporal = match codec {
+        Some(Codec::Vp8) => {
+            let descriptor = vp8::Descriptor::parse(payload).ok();
+            descriptor.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id)
+        }
+        Some(Codec::Vp9) => {
+            let descriptor = vp9::Descriptor::parse(payload).ok();
+            descriptor.and_then(|descriptor| descriptor.layer).map(|layer| layer.temporal)
+        }
+        _ => None,
+    };
+    temporal.is_none_or(|temporal| temporal == 0)
+}
+
 /// Why a packet that a subscriber misses is not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotSent {
     Not(NotResent),
     Moot(Moot),
+    /// Sent as often as is allowed; what follows can't be shown without it.
+    Lost,
     /// The stream had its share of retransmissions.
     OverBudget,
     /// No path, no keys, no buffer, or it would not be the same packet.

@@ -1,6 +1,7 @@
 //! Which packets of a source are missing, when to ask for them again, and when to do without (RFC 4585 §6.2.1).
 //!
-//! Timing as LiveKit 1.13.5 has it (`sfu/buffer`): first after 20 ms, then by round-trip time with back-off.
+//! LiveKit 1.13.5 (`sfu/buffer`) asks five times, with back-off from the first on: at 20 % loss each way that leaves one
+//! packet in a hundred and fifty, and several a second. Here back-off begins later, and 500 ms are the end.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -116,6 +117,7 @@ impl Nack {
             missing.tries += 1;
             missing.interval = match missing.tries {
                 1 => rtt.unwrap_or(RTT_DEFAULT).clamp(INTERVAL_MIN, INTERVAL_MAX),
+                ..=STEADY_TRIES => missing.interval,
                 _ => (missing.interval * 5 / 4).min(INTERVAL_MAX),
             };
             missing.next_at = now + missing.interval;
@@ -147,7 +149,8 @@ const FIRST_AFTER: Duration = Duration::from_millis(20);
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 const INTERVAL_MAX: Duration = Duration::from_millis(400);
 const RTT_DEFAULT: Duration = Duration::from_millis(70);
-const TRIES_MAX: u8 = 5;
+const STEADY_TRIES: u8 = 5;
+const TRIES_MAX: u8 = 10;
 /// A picture that is not whole by then is not shown in time.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 

@@ -189,7 +189,7 @@ fn gap_of_a_publisher_is_asked_for_until_it_is_filled() {
     world.pass(100);
     assert_eq!(nacked(&world.drain(&mut publisher).1), [(1_000, 65_535)]);
     world.pass(3_000);
-    assert_eq!(nacked(&world.drain(&mut publisher).1).len(), 3);
+    assert_eq!(nacked(&world.drain(&mut publisher).1).len(), 5);
     assert_eq!(world.counter("packets_given_up"), 1);
 }
 

@@ -157,3 +157,24 @@ fn packet_that_comes_after_its_retransmission_was_not_lost() {
     assert_eq!(world.counter("discarded_duplicate"), 1, "and forwarded once");
     assert_eq!(lost(&mut world, &mut publisher), (0, 0));
 }
+
+#[test]
+fn packet_that_can_not_be_brought_to_a_subscriber_is_given_up_for_a_key_frame() {
+    for (name, temporal, expected) in [("base", 0, 1), ("enhancement", 2, 0)] {
+        let (mut world, mut publisher, mut subscriber) = call();
+        world.send(&mut publisher, &picture(1, 0, 0));
+        world.send(&mut publisher, &picture(2, 1, temporal));
+        let number = world.media(&mut subscriber)[1].sequence;
+        let mut resent = 0;
+        for _ in 0..8 {
+            world.pass(100);
+            let missing = [Seq16(number)];
+            world.send_rtcp(&mut subscriber, |builder| builder.nack(Ssrc(1), Ssrc(80), missing).map(|_| ()));
+            resent += world.media(&mut subscriber).len();
+        }
+        world.pass(5);
+        assert_eq!(resent, 4, "{name}");
+        assert_eq!(world.counter("pictures_given_up"), expected, "{name}: once");
+        assert_eq!(requests(&mut world, &mut publisher) > 0, expected > 0, "{name}");
+    }
+}

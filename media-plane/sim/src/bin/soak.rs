@@ -91,6 +91,7 @@ fn freezes(seeds: Range<u64>) -> usize {
         ("5 %", Scenario::with_loss(50)),
         ("20 %", Scenario::with_loss(200)),
         ("bursts", Scenario::with_bursts()),
+        ("outages", Scenario::with_outages()),
     ];
     let mut broken = 0;
     for (name, scenario) in scenarios {
