@@ -128,6 +128,8 @@ pub struct Audio {
     /// Milliseconds between updates of the speakers.
     pub update_interval: u32,
     pub smooth_intervals: u32,
+    /// Opus goes out as RED to who takes it, where the publisher sends none.
+    pub active_red_encoding: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -68,7 +68,13 @@ impl CodecSpec {
 
 impl Default for Audio {
     fn default() -> Self {
-        Self { active_level: 35, min_percentile: 40, update_interval: 400, smooth_intervals: 2 }
+        Self {
+            active_level: 35,
+            min_percentile: 40,
+            update_interval: 400,
+            smooth_intervals: 2,
+            active_red_encoding: false,
+        }
     }
 }
 

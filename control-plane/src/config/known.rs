@@ -147,7 +147,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("audio.min_percentile", Applied),
     ("audio.update_interval", Applied),
     ("audio.smooth_intervals", Applied),
-    ("audio.active_red_encoding", NotYet),
+    ("audio.active_red_encoding", Applied),
     ("audio.enable_loss_proxying", NotYet),
 
     ("video.dynacast_pause_delay", Applied),

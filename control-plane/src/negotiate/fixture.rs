@@ -109,6 +109,7 @@ pub(super) fn send(subscription: u64, codecs: Vec<PublishedCodec>) -> SendTrack 
         ssrc: 1_000 + number,
         rtx_ssrc: 2_000 + number,
         stereo: false,
+        active_red: false,
         codecs,
     }
 }

@@ -86,6 +86,7 @@ fn send(subscription: u32, codec: Codec, payload_type: u8) -> SendTrack {
         ssrc: subscription,
         rtx_ssrc: 100 + subscription,
         stereo: true,
+        active_red: subscription % 2 == 0,
         codecs: vec![PublishedCodec {
             codec,
             payload_type,

@@ -51,12 +51,21 @@ pub(super) fn map(send: &SendTrack, theirs: &[PublishedCodec]) -> Vec<proto::Pay
         return Vec::new();
     }
     let mapped = send.codecs.iter().filter_map(|ours| {
+        if let Some((red, block)) = red_instead(ours, send, theirs) {
+            return Some(proto::PayloadMapping {
+                from: ours.payload_type.into(),
+                to: red.into(),
+                rtx: None,
+                red: Some(block.into()),
+            });
+        }
         let best = target(ours, send, theirs)?;
         let rtx = best.rtx_payload_type.filter(|_| send.rtx_ssrc != 0);
         Some(proto::PayloadMapping {
             from: ours.payload_type.into(),
             to: best.payload_type.into(),
             rtx: rtx.map(u32::from),
+            red: None,
         })
     });
     mapped.collect()
@@ -75,6 +84,16 @@ fn target<'a>(
     best_fit(ours, theirs)
         .filter(|_| opus_is_alike(send, theirs))
         .or_else(|| best_fit(opus(&send.codecs)?, theirs))
+}
+
+/// The client's payload types of RED and of its blocks, if Opus of the track goes out as RED: the media plane then
+/// repeats frames that the publisher does not.
+fn red_instead(ours: &PublishedCodec, send: &SendTrack, theirs: &[PublishedCodec]) -> Option<(u8, u8)> {
+    let is_plain = ours.codec == Codec::Opus && send.codecs.iter().all(|codec| codec.codec != Codec::Red);
+    let block = opus(theirs).filter(|_| send.active_red && is_plain)?.payload_type;
+    let takes_block = |red: &&PublishedCodec| payload::red_block(&red.parameters) == Some(block);
+    let mut reds = theirs.iter().filter(|codec| codec.codec == Codec::Red);
+    reds.find(takes_block).map(|red| (red.payload_type, block))
 }
 
 fn best_fit<'a>(ours: &PublishedCodec, theirs: &'a [PublishedCodec]) -> Option<&'a PublishedCodec> {

@@ -37,6 +37,8 @@ pub struct SendTrack {
     pub rtx_ssrc: u32,
     /// A stereo publication.
     pub stereo: bool,
+    /// Opus is to go out as RED, where the publication carries none and the client takes it.
+    pub active_red: bool,
     /// What the publication may carry, preferred first, in the publisher's payload types.
     pub codecs: Vec<PublishedCodec>,
     /// The one that it does carry; a client that takes only others gets nothing. Absent: any will do.

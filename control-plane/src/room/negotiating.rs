@@ -27,7 +27,8 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescripti
     let Some(participant) = turn.participant(who) else { return };
     let announced = announced(turn.room, participant);
     let single = participant.single_peer_connection();
-    let sends = if single { offering::sends(turn.room, participant) } else { Vec::new() };
+    let active_red = turn.surroundings.config.audio.active_red_encoding;
+    let sends = if single { offering::sends(turn.room, participant, active_red) } else { Vec::new() };
     let Some(participant) = turn.participant_mut(who) else { return };
     let peer = &mut participant.publisher;
     let answered = match peer.session.receive_offer(setup, &offer.sdp, &announced, &sends, &spare) {
@@ -68,7 +69,8 @@ fn respond(turn: &mut Turn<'_>, who: &ParticipantSid, id: u32, answered: Answere
 pub fn answer(turn: &mut Turn<'_>, who: &ParticipantSid, answer: &SessionDescription) {
     let now = turn.now;
     let Some(participant) = turn.participant(who) else { return };
-    let sends = offering::sends(turn.room, participant);
+    let active_red = turn.surroundings.config.audio.active_red_encoding;
+    let sends = offering::sends(turn.room, participant, active_red);
     let Some(subscriber) = turn.participant_mut(who).and_then(|participant| participant.subscriber.as_mut())
     else {
         turn.refuse(Refused::UnexpectedMessage);

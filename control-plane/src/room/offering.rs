@@ -84,7 +84,7 @@ fn ask(turn: &mut Turn<'_>, who: &ParticipantSid, audios: u32, videos: u32) {
 /// Offers everything that the participant is subscribed to.
 pub fn offer_all(turn: &mut Turn<'_>, who: &ParticipantSid) {
     let Some(participant) = turn.participant(who) else { return };
-    let sends = sends(turn.room, participant);
+    let sends = sends(turn.room, participant, turn.surroundings.config.audio.active_red_encoding);
     offer(turn, who, &sends);
 }
 
@@ -140,9 +140,9 @@ pub fn trickle(turn: &mut Turn<'_>, who: &ParticipantSid, target: SignalTarget, 
     }
 }
 
-/// What a participant is to be sent.
+/// What a participant is to be sent; `active_red` is the configuration's `active_red_encoding`.
 #[must_use]
-pub fn sends(room: &Room, participant: &Participant) -> Vec<SendTrack> {
+pub fn sends(room: &Room, participant: &Participant, active_red: bool) -> Vec<SendTrack> {
     let subscriptions = participant.subscriptions.values().filter(|one| one.stage != Stage::Unsupported);
     let sends = subscriptions.filter_map(|subscription| {
         let track = room.tracks.get(&subscription.track)?;
@@ -158,6 +158,7 @@ pub fn sends(room: &Room, participant: &Participant) -> Vec<SendTrack> {
             codecs: publication.codecs.clone(),
             carried: publication.codec().filter(|codec| codec.kind() == Kind::Video),
             stereo: track.announced().stereo,
+            active_red: active_red && !track.record.info.disable_red && !track.encrypted(),
         })
     });
     sends.collect()

@@ -103,6 +103,12 @@ impl Track {
         }
     }
 
+    /// Whether its frames are encrypted end to end.
+    #[must_use]
+    pub fn encrypted(&self) -> bool {
+        self.record.info.encryption() != livekit_protocol::encryption::Type::None
+    }
+
     #[must_use]
     pub fn resource(&self, room: u64, publication: &Publication) -> proto::Publication {
         proto::Publication {
@@ -117,7 +123,7 @@ impl Track {
             nack: publication.nack,
             pli: publication.pli,
             fir: publication.fir,
-            encrypted: self.record.info.encryption() != livekit_protocol::encryption::Type::None,
+            encrypted: self.encrypted(),
         }
     }
 }

@@ -207,4 +207,6 @@ pub struct PayloadMapping {
     pub from: PayloadType,
     pub to: PayloadType,
     pub rtx: Option<PayloadType>,
+    /// Opus goes out as RED, in blocks of this payload type.
+    pub red: Option<PayloadType>,
 }

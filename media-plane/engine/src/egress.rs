@@ -5,6 +5,7 @@ pub mod history;
 pub mod own;
 pub mod playout;
 pub mod recovery;
+pub mod redundant;
 pub mod report;
 pub mod rtx_budget;
 pub mod sent;

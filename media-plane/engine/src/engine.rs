@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::discard::Reason;
+use crate::egress::redundant::Redundant;
 use crate::event::{Event, FailureReason};
 use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
@@ -52,6 +53,7 @@ pub struct Engine<C: Cipher> {
     subscriptions: Slots<SubscriptionId, Subscription>,
     /// Packets that are kept for retransmission.
     pool: Pool,
+    redundant: Redundant,
     peer_timers: Schedule<PeerId>,
     room_timers: Schedule<RoomId>,
     work: Work,
@@ -86,6 +88,7 @@ impl<C: Cipher> Engine<C> {
             publications: Slots::new(limits.publications, seed),
             subscriptions: Slots::new(limits.subscriptions, seed),
             pool: Pool::new(limits.history_small_buffers, limits.history_large_buffers),
+            redundant: Redundant::default(),
             peer_timers: Schedule::default(),
             room_timers: Schedule::default(),
             work: Work::None,

@@ -538,7 +538,7 @@ fn publication_spec(kind: MediaKind) -> PublicationSpec {
 fn subscription_spec(number: usize, kind: MediaKind, wish: Wish) -> SubscriptionSpec {
     let [audio, video, rtx] = ssrcs(number);
     let is_video = kind == MediaKind::Video;
-    let payload = |payload_type, rtx| PayloadMapping { from: payload_type, to: payload_type, rtx };
+    let payload = |payload_type, rtx| PayloadMapping { from: payload_type, to: payload_type, rtx, red: None };
     SubscriptionSpec {
         id: SubscriptionId(number as u64 * 10 + u64::from(is_video)),
         peer: peer_id(number),

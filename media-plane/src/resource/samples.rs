@@ -66,7 +66,7 @@ pub(crate) fn subscription(id: u64, peer: u64, publication: u64, room: u64) -> S
         mid: id.to_string(),
         ssrc: 2000 + number,
         rtx_ssrc: 3000 + number,
-        payloads: vec![PayloadMapping { from: 96, to: 96, rtx: Some(97) }],
+        payloads: vec![PayloadMapping { from: 96, to: 96, rtx: Some(97), red: None }],
         paused: false,
         layer_max: 2,
         temporal_layer_max: 3,

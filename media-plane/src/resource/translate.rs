@@ -316,6 +316,7 @@ pub fn subscription(spec: &v1::Subscription) -> Result<SubscriptionSpec, String>
                     from: payload_type("from", mapping.from)?,
                     to: payload_type("to", mapping.to)?,
                     rtx: mapping.rtx.map(|number| payload_type("rtx", number)).transpose()?,
+                    red: mapping.red.map(|number| payload_type("red", number)).transpose()?,
                 })
             })
             .collect::<Result<_, String>>()?,
@@ -576,6 +577,7 @@ mod tests {
                 ("no mid", |s| s.mid.clear(), "mid"),
                 ("no payload", |s| s.payloads.clear(), "payloads"),
                 ("bad payload", |s| s.payloads[0].to = 80, "to is 80"),
+                ("bad block", |s| s.payloads[0].red = Some(128), "red is 128"),
                 ("long cname", |s| s.cname = "c".repeat(256), "cname"),
                 (
                     "least playout delay above the most",

@@ -68,7 +68,7 @@ pub fn subscription(id: u64, peer: u64, publication: u64, room: u64) -> Spec {
         publication,
         mid: id.to_string(),
         ssrc: number(id, 3),
-        payloads: vec![PayloadMapping { from: 111, to: 111, rtx: None }],
+        payloads: vec![PayloadMapping { from: 111, to: 111, rtx: None, red: None }],
         cname: "cname".into(),
         ..Subscription::default()
     })

@@ -151,6 +151,26 @@ fn red_becomes_opus_where_the_client_has_none() {
 }
 
 #[test]
+fn opus_becomes_red_if_configured_and_the_client_has_it() {
+    let plain = || vec![published(Codec::Opus, 96, "")];
+    let with_red = || vec![published(Codec::Red, 63, "111/111"), published(Codec::Opus, 111, "")];
+    let whole = vector("chromium-single-join");
+    let bare = without("chromium-single-join", &["a=rtpmap:63", "a=fmtp:63"]);
+    for (name, active_red, codecs, offer, expected) in [
+        ("not configured", false, plain(), &whole, vec![(96, 111, None)]),
+        ("configured", true, plain(), &whole, vec![(96, 63, Some(111))]),
+        ("the client has none", true, plain(), &bare, vec![(96, 111, None)]),
+        ("the publisher has it", true, with_red(), &whole, vec![(63, 63, None), (111, 111, None)]),
+    ] {
+        let sends = vec![SendTrack { active_red, ..send(1, codecs) }];
+        let answered = Answering { sends, ..Answering::new() }.offered(offer);
+        let payloads = answered.sent[0].payloads.iter();
+        let mapped: Vec<_> = payloads.map(|payload| (payload.from, payload.to, payload.red)).collect();
+        assert_eq!(mapped, expected, "{name}");
+    }
+}
+
+#[test]
 fn no_retransmissions_without_a_source_or_a_payload_type_for_them() {
     let no_source = SendTrack { rtx_ssrc: 0, ..send_vp8(1) };
     for (name, setup, send) in [

@@ -48,6 +48,8 @@ pub enum Origin {
     Publisher,
     /// We make them, always the same.
     Own(Content),
+    /// Encoded from what there was then, which may not be there any more: not sent again, as its SRTP index is used up.
+    Redundant,
 }
 
 impl Copied {

@@ -139,7 +139,9 @@ fn blank_frame(subscription: &Subscription, publication: &Publication, room: &Ro
     let opus = || publication.spec.codecs.iter().find(|codec| codec.codec == Codec::Opus);
     let opus_to = || subscription.mapping(opus()?.payload_type).map(|mapping| mapping.to);
     let blank = match publication.codec(from)?.codec {
-        Codec::Opus => Blank::Opus,
+        Codec::Opus => {
+            subscription.mapping(from).and_then(|mapping| mapping.red).map_or(Blank::Opus, Blank::Red)
+        }
         Codec::Red if opus_to() == Some(to) => Blank::Opus,
         Codec::Red => Blank::Red(opus()?.payload_type),
         Codec::Pcmu => Blank::Pcmu,

@@ -377,6 +377,8 @@ impl<C: Cipher> Engine<C> {
         let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
         let mut sent = 0;
         let mut wanted_layers = 0_u8;
+        // Once somebody wants the packet as RED.
+        let mut redundant = None;
         for subscription in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
             let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
@@ -391,10 +393,20 @@ impl<C: Cipher> Engine<C> {
                 codec,
                 frame,
                 carrier,
+                origin: Origin::Publisher,
                 captured,
                 trailer_len,
             };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
+            if let Some(block) = subscription.red_block(codec).filter(|_| facts.payload_len > 0) {
+                copy.facts = redundant.get_or_insert_with(|| {
+                    let history = publication.encoding(arrival.layer).map(|encoding| &encoding.history);
+                    self.redundant.encode(packet.bytes, packet.header_len, facts, history, &mut self.pool);
+                    Facts { payload_len: self.redundant.payload_len(), ..*facts }
+                });
+                copy.origin = Origin::Redundant;
+                packet.bytes = self.redundant.packet_mut(block);
+            }
             match copy.send(subscription, peer, &mut packet, out) {
                 Ok(len) => {
                     sent += 1;
@@ -457,6 +469,7 @@ pub(super) struct Copying<'a> {
     pub(super) frame: Option<Frame>,
     /// The packet of the source that has the bytes.
     pub(super) carrier: Seq,
+    pub(super) origin: Origin,
     pub(super) captured: Option<Captured>,
     /// Of the application's trailer, at the end of the payload.
     pub(super) trailer_len: u8,
@@ -525,7 +538,7 @@ impl Copying<'_> {
             layer: self.facts.layer,
             source: self.facts.source,
             source_sequence: self.carrier,
-            origin: Origin::Publisher,
+            origin: self.origin,
             payload_types: (self.codec.payload_type, mapping.to),
             rewrite,
             stamp,

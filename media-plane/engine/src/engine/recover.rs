@@ -7,6 +7,7 @@ use units::time::Instant;
 
 use crate::command::Codec;
 use crate::egress::Plain;
+use crate::egress::sent::Origin;
 use crate::engine::Engine;
 use crate::engine::media::{Arrival, Copying, opus_instead};
 use crate::ingress::elements::ExtensionIds;
@@ -57,6 +58,7 @@ impl<C: Cipher> Engine<C> {
                     codec: &arrival.codec,
                     frame: Some(missed.frame),
                     carrier: arrival.sequence,
+                    origin: Origin::Publisher,
                     captured: None,
                     trailer_len: 0,
                 };

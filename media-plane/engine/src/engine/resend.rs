@@ -109,6 +109,7 @@ impl<C: Cipher> Engine<C> {
                 own = OwnPacket::new(content, trailer).ok_or(unknown)?;
                 own.bytes_mut()
             }
+            Origin::Redundant => return Err(NotSent::Unsendable),
         };
         let clock = if sent.captured {
             encoding.history.clock(sent.source, sent.source_sequence)

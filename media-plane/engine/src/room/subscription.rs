@@ -8,7 +8,7 @@ use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtcp::report::ReportBlock;
 
-use crate::command::{MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
+use crate::command::{Codec, MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
 use crate::egress::playout::Playout;
 use crate::egress::{Rtx, Stream, history};
 use crate::ingress::codec;
@@ -29,6 +29,8 @@ pub struct Subscription {
     pub started: bool,
     /// It started, and has not stalled since.
     pub flowing: bool,
+    /// Something goes out as RED that is none: looked at for each packet.
+    encodes: bool,
     /// What `Event::Quality` told up to.
     pub told: Totals,
 }
@@ -57,6 +59,7 @@ impl Subscription {
         let stream = Stream::new(spec.ssrc, rtx, capacity);
         let playout = spec.playout_delay.map(Playout::new);
         Self {
+            encodes: encodes(&spec),
             spec,
             peer,
             publication,
@@ -74,6 +77,7 @@ impl Subscription {
         if spec.playout_delay != self.spec.playout_delay {
             self.playout = spec.playout_delay.map(Playout::new);
         }
+        self.encodes = encodes(&spec);
         self.spec = spec;
     }
 
@@ -142,10 +146,23 @@ impl Subscription {
         self.spec.payloads.iter().copied().find(|mapping| mapping.from == from)
     }
 
+    /// The payload type of the blocks, if packets of `codec` go out as RED and are none.
+    #[must_use]
+    pub fn red_block(&self, codec: &PayloadCodec) -> Option<PayloadType> {
+        if !self.encodes || codec.codec != Codec::Opus {
+            return None;
+        }
+        self.mapping(codec.payload_type)?.red
+    }
+
     /// The SSRCs that it sends under.
     pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc> + use<> {
         [Some(self.spec.ssrc), self.spec.rtx_ssrc].into_iter().flatten()
     }
+}
+
+fn encodes(spec: &SubscriptionSpec) -> bool {
+    spec.payloads.iter().any(|mapping| mapping.red.is_some())
 }
 
 /// Where a stream begins: far enough from the wrap that the receiver can't misjudge the roll-over counter (RFC 3711 §3.3.1).

@@ -132,7 +132,7 @@ fn silence_speaks_red_to_whom_red_goes() {
         let (mut world, mut publisher, mut subscriber) = call(&spec);
         let mut subscription = subscription_spec(1, 2, 1, 70);
         subscription.payloads = [(AUDIO_PT, PayloadType(100)), (RED, PayloadType(red_to))]
-            .map(|(from, to)| PayloadMapping { from, to, rtx: None })
+            .map(|(from, to)| PayloadMapping { from, to, rtx: None, red: None })
             .into();
         world.must(Command::UpsertSubscription(subscription.into()));
         world.send(&mut publisher, &Rtp { payload_type: RED, payload: vec![111, 5], ..Rtp::audio(10) });

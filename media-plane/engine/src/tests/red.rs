@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use units::rtp::{PayloadType, Ssrc};
 use units::sequence::Seq16;
 use units::time::NtpTime;
+use wire::red::Redundant;
 use wire::rtcp::report::SenderInfo;
 
 use super::client::{Client, Rtp, World};
 use super::specs::{AUDIO_PT, audio_spec, peer_spec, subscription_spec};
-use crate::command::{Codec, Command, ExtensionKind, PayloadCodec, PayloadMapping};
+use crate::command::{Codec, Command, ExtensionKind, PayloadCodec, PayloadMapping, PublicationSpec};
 
 /// Peer 1 publishes RED (63) and Opus, peer 2 takes Opus (100) alone, peer 3 both.
 fn redundant_call() -> (World, Client, Client, Client) {
@@ -23,7 +24,7 @@ fn redundant_call() -> (World, Client, Client, Client) {
     for (peer, red_to) in [(2, 100), (3, 101)] {
         let mut spec = subscription_spec(peer, peer, 1, 70);
         spec.payloads = [(AUDIO_PT, PayloadType(100)), (RED_PT, PayloadType(red_to))]
-            .map(|(from, to)| PayloadMapping { from, to, rtx: None })
+            .map(|(from, to)| PayloadMapping { from, to, rtx: None, red: None })
             .into();
         world.must(Command::UpsertSubscription(spec.into()));
     }
@@ -156,6 +157,57 @@ fn encrypted_redundancy_is_left_alone() {
     world.send(&mut publisher, &frame(5));
     let payloads: Vec<_> = world.media(&mut plain).into_iter().map(|packet| packet.payload).collect();
     assert_eq!(payloads, [[3], [5]]);
+}
+
+/// Peer 1 publishes Opus (111), peer 2 takes it as RED (63) of Opus (111), peer 3 as it is.
+fn encoded_call() -> (World, Client, Client, Client) {
+    let mut world = World::new();
+    let clients = (world.join(1), world.join(2), world.join(3));
+    world.must(Command::UpsertPublication(audio_spec(1, 1).into()));
+    for (peer, to, red) in [(2, RED_PT, Some(AUDIO_PT)), (3, AUDIO_PT, None)] {
+        let mut spec = subscription_spec(peer, peer, 1, 70);
+        spec.payloads = vec![PayloadMapping { from: AUDIO_PT, to, rtx: None, red }];
+        world.must(Command::UpsertSubscription(spec.into()));
+    }
+    (world, clients.0, clients.1, clients.2)
+}
+
+#[test]
+fn opus_goes_out_as_red_to_whom_it_is_mapped_so() {
+    let (mut world, mut publisher, mut whole, mut plain) = encoded_call();
+    for sequence in [1_u8, 2, 3, 5, 4, 6] {
+        world.send(&mut publisher, &Rtp { payload: vec![sequence; 2], ..Rtp::audio(sequence.into()) });
+    }
+    let opus: Vec<_> = world.media(&mut plain).into_iter().map(|packet| packet.payload).collect();
+    assert_eq!(opus, [[1; 2], [2; 2], [3; 2], [5; 2], [4; 2], [6; 2]]);
+    let received = world.media(&mut whole);
+    for (packet, expected) in received.iter().zip([
+        &[(0, 1)][..],
+        &[(960, 1), (0, 2)],
+        &[(1_920, 1), (960, 2), (0, 3)],
+        &[(0, 5)],
+        &[(1_920, 2), (960, 3), (0, 4)],
+        &[(1_920, 4), (960, 5), (0, 6)],
+    ]) {
+        assert_eq!(packet.payload_type, RED_PT);
+        let red = Redundant::parse(&packet.payload).unwrap();
+        let blocks: Vec<_> = red.redundant().chain([red.primary()]).collect();
+        assert!(blocks.iter().all(|block| block.payload_type == AUDIO_PT && block.data.len() == 2));
+        let told: Vec<_> = blocks.iter().map(|block| (block.timestamp_offset, block.data[0])).collect();
+        assert_eq!(told, expected);
+    }
+    assert_eq!(received.len(), 6);
+
+    world.pass(150);
+    let missing = [Seq16(received[1].sequence)];
+    world.send_rtcp(&mut whole, |builder| builder.nack(Ssrc(1), Ssrc(70), missing).map(|_| ()));
+    assert_eq!(world.counter("packets_resent"), 0, "what was repeated may be gone: never other bytes");
+    assert_eq!(world.counter("nacks_unsendable"), 1);
+    world.must(Command::UpsertPublication(PublicationSpec { muted: true, ..audio_spec(1, 1) }.into()));
+    world.pass(100);
+    let silence = world.media(&mut whole).pop().unwrap();
+    assert_eq!((silence.payload_type, silence.payload[0]), (RED_PT, AUDIO_PT.0), "silence is RED, too");
+    world.assert_accounted();
 }
 
 #[test]

@@ -113,8 +113,8 @@ pub(crate) fn subscription_spec(id: u64, peer: u64, publication: u64, ssrc: u32)
         ssrc: Ssrc(ssrc),
         rtx_ssrc: None,
         payloads: vec![
-            PayloadMapping { from: AUDIO_PT, to: PayloadType(63), rtx: None },
-            PayloadMapping { from: VIDEO_PT, to: PayloadType(100), rtx: Some(PayloadType(101)) },
+            PayloadMapping { from: AUDIO_PT, to: PayloadType(63), rtx: None, red: None },
+            PayloadMapping { from: VIDEO_PT, to: PayloadType(100), rtx: Some(PayloadType(101)), red: None },
         ],
         paused: false,
         layer_max: 2,
