@@ -21,6 +21,13 @@ pub struct Scalability {
 
 impl Scalability {
     pub const NONE: Self = Self { vp9: None, dependency: None };
+
+    /// Whether the packet ends the frame of a layer, be it the picture's last one or not.
+    #[must_use]
+    pub fn ends_frame(&self) -> bool {
+        self.vp9.is_some_and(|vp9| vp9.end_of_frame)
+            || self.dependency.is_some_and(|dependency| dependency.end_of_frame)
+    }
 }
 
 /// The layers of the source that is forwarded.

@@ -373,7 +373,8 @@ impl<C: Cipher> Engine<C> {
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let frame = Frame::primary(arrival.codec.codec, payload);
         let carrier = facts.sequence;
-        let ends_frame = facts.marker && publication.spec.kind == MediaKind::Video;
+        let is_video = publication.spec.kind == MediaKind::Video;
+        let ends_frame = is_video && (facts.marker || layers.ends_frame());
         let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
         let mut sent = 0;
         let mut wanted_layers = 0_u8;

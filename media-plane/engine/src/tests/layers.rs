@@ -184,6 +184,38 @@ fn spatial_layer_of_a_stream_follows_the_wish() {
 }
 
 #[test]
+fn trailer_of_a_lower_layer_is_cut_off_too() {
+    for (name, codec, told) in [
+        ("by dependency descriptors", Codec::Av1, dependency_and_trailer as fn(u16, u8, bool) -> Told),
+        ("by the payload", Codec::Vp9, vp9_and_trailer),
+    ] {
+        let (mut world, mut publisher, mut knowing, mut plain) = call(codec);
+        let mut spec = subscription_spec(3, 3, 2, 80);
+        spec.rtx_ssrc = Some(Ssrc(81));
+        spec.strip_packet_trailer = true;
+        world.must(Command::UpsertSubscription(spec.into()));
+        send_picture(&mut world, &mut publisher, 1, true, told);
+        let [whole, stripped] = [&mut knowing, &mut plain].map(|client| world.media(client));
+        assert_eq!((whole.len(), stripped.len()), (2, 2), "{name}");
+        for (whole, stripped) in whole.iter().zip(&stripped) {
+            assert_eq!(whole.payload, [&stripped.payload[..], TRAILER].concat(), "{name}");
+        }
+    }
+}
+
+const TRAILER: &[u8] = b"\xfaLKTS";
+
+fn dependency_and_trailer(picture: u16, spatial: u8, key: bool) -> Told {
+    let (descriptor, payload) = dependency(picture, spatial, key);
+    (descriptor, [&payload[..], TRAILER].concat())
+}
+
+fn vp9_and_trailer(picture: u16, spatial: u8, key: bool) -> Told {
+    let (descriptor, payload) = vp9(picture, spatial, key);
+    (descriptor, [&payload[..], TRAILER].concat())
+}
+
+#[test]
 fn descriptors_keep_frame_numbers_and_tell_of_decode_targets() {
     let (mut world, mut publisher, mut subscriber, _) = call(Codec::Av1);
     send_picture(&mut world, &mut publisher, 1, true, dependency);
