@@ -378,6 +378,7 @@ impl<C: Cipher> Engine<C> {
         let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
         let mut sent = 0;
         let mut wanted_layers = 0_u8;
+        let may_be_encoded = arrival.codec.codec == Codec::Opus && facts.payload_len > 0;
         // Once somebody wants the packet as RED.
         let mut redundant = None;
         for subscription in &publication.subscribers {
@@ -399,7 +400,7 @@ impl<C: Cipher> Engine<C> {
                 trailer_len,
             };
             let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
-            if let Some(block) = subscription.red_block(codec).filter(|_| facts.payload_len > 0) {
+            if may_be_encoded && let Some(block) = subscription.red_block(codec) {
                 copy.facts = redundant.get_or_insert_with(|| {
                     let history = publication.encoding(arrival.layer).map(|encoding| &encoding.history);
                     self.redundant.encode(packet.bytes, packet.header_len, facts, history, &mut self.pool);

@@ -8,7 +8,7 @@ use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtcp::report::ReportBlock;
 
-use crate::command::{Codec, MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
+use crate::command::{MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
 use crate::egress::playout::Playout;
 use crate::egress::{Rtx, Stream, history};
 use crate::ingress::codec;
@@ -146,10 +146,10 @@ impl Subscription {
         self.spec.payloads.iter().copied().find(|mapping| mapping.from == from)
     }
 
-    /// The payload type of the blocks, if packets of `codec` go out as RED and are none.
+    /// The payload type of the blocks, if packets of `codec`, which is Opus, go out as RED.
     #[must_use]
     pub fn red_block(&self, codec: &PayloadCodec) -> Option<PayloadType> {
-        if !self.encodes || codec.codec != Codec::Opus {
+        if !self.encodes {
             return None;
         }
         self.mapping(codec.payload_type)?.red
