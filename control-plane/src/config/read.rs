@@ -124,7 +124,7 @@ room:
   enabled_codecs:
     - mime: audio/opus
     - { mime: video/vp8, fmtp_line: x=1 }
-audio: { active_level: 30, min_percentile: 50, update_interval: 500, smooth_intervals: 4 }
+audio: { active_level: 30, min_percentile: 50, update_interval: 500, smooth_intervals: 4, active_red_encoding: true }
 video: { dynacast_pause_delay: 2s }
 limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2 }
 media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
@@ -157,6 +157,7 @@ media: { workers: 3, io: epoll, dtls: webrtc }
         let codecs: Vec<_> = config.room.enabled_codecs.iter().map(|codec| codec.mime.as_str()).collect();
         assert_eq!(codecs, ["audio/opus", "video/vp8"]);
         assert_eq!((config.audio.active_level, config.audio.update_interval), (30, 500));
+        assert!(config.audio.active_red_encoding);
         assert_eq!(config.video.dynacast_pause_delay, Duration::from_secs(2));
         assert_eq!((config.limit.num_tracks, config.limit.max_metadata_size), (5, 1));
         assert_eq!(config.media_planes.len(), 2);

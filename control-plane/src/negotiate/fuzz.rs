@@ -86,7 +86,7 @@ fn send(subscription: u32, codec: Codec, payload_type: u8) -> SendTrack {
         ssrc: subscription,
         rtx_ssrc: 100 + subscription,
         stereo: true,
-        active_red: subscription % 2 == 0,
+        active_red: subscription.is_multiple_of(2),
         codecs: vec![PublishedCodec {
             codec,
             payload_type,
