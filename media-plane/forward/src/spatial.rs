@@ -134,7 +134,8 @@ impl Layers {
 
     /// Adds the next spatial layer where it begins anew, on top of the one below.
     fn climb(&mut self, packet: &Descriptor, layer: Layer, picture: Option<Seq>) {
-        let is_next = layer.spatial == self.passing.spatial + 1 && layer.spatial <= self.limits.spatial;
+        let is_next = layer.spatial.checked_sub(1) == Some(self.passing.spatial)
+            && layer.spatial <= self.limits.spatial;
         let begins_anew = packet.start_of_frame && !packet.inter_picture_predicted;
         if is_next && begins_anew && self.picture_passes {
             self.passing.spatial = layer.spatial;

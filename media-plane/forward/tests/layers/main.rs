@@ -5,13 +5,20 @@ mod camera;
 use std::collections::{BTreeMap, BTreeSet};
 
 use camera::{Camera, Packet, Structure, Told};
-use forward::dependency::Limits;
+use forward::dependency::{Dependency, Known, Limits, Targets};
 use forward::discard::Reason;
-use forward::facts::Class;
+use forward::facts::{Class, Facts};
 use forward::forwarder::Forwarder;
 use forward::rewrite::Rewrite;
+use forward::scalable::Scalability;
 use proptest::prelude::*;
+use units::rtp::Ssrc;
+use units::sequence::Seq;
 use units::time::Instant;
+use wire::av1::dependency::CHAINS_MAX;
+use wire::av1::dependency::structure::{DecodeTarget, Differences, Indication};
+use wire::picture_id::PictureId;
+use wire::vp9;
 
 const NOW: Instant = Instant(0);
 
@@ -176,6 +183,107 @@ impl World {
             prop_assert!(*last && !others.contains(&true), "{timestamp}: {markers:?}");
         }
         Ok(())
+    }
+}
+
+/// What a descriptor may say, sound or not.
+fn garbage() -> impl Strategy<Value = Packet> {
+    let vp9 = (any::<[bool; 7]>(), 0..8_u8, 0..8_u8, proptest::option::of(any::<u16>()), any::<Option<u8>>());
+    let vp9 = vp9.prop_map(|(flags, spatial, temporal, picture, index)| vp9::Descriptor {
+        len: 5,
+        picture_id: picture.map(PictureId::shortest),
+        inter_picture_predicted: flags[0],
+        flexible: flags[1],
+        start_of_frame: flags[2],
+        end_of_frame: flags[3],
+        not_for_inter_layer: flags[4],
+        layer: flags[5].then_some(vp9::Layer {
+            temporal,
+            switching_up: flags[6],
+            spatial,
+            inter_layer_dependent: false,
+        }),
+        tl0_picture_index: index,
+        structure: None,
+    });
+    let target = (0..4_u8, 0..8_u8, 0..32_u8).prop_map(|(spatial, temporal, chain)| DecodeTarget {
+        spatial,
+        temporal,
+        chain,
+    });
+    let indication = prop_oneof![
+        Just(Indication::NotPresent),
+        Just(Indication::Discardable),
+        Just(Indication::Switch),
+        Just(Indication::Required)
+    ];
+    let known = (
+        (proptest::collection::vec(target, 1..=32), any::<[bool; 3]>(), any::<u32>(), 0..3_u32, 0..4_u8),
+        (proptest::collection::vec(indication, 32), any::<[u8; CHAINS_MAX]>()),
+        proptest::collection::vec(1..4_097_u16, 0..8),
+    );
+    let known =
+        known.prop_map(|((targets, flags, active, structure, spatial), (indications, chains), back)| {
+            let mut differences = Differences::default();
+            back.iter().for_each(|difference| differences.push(*difference).unwrap());
+            Known {
+                spatial,
+                indications: indications.into_iter().collect(),
+                differences,
+                chain_differences: chains,
+                structure,
+                targets: Targets::new(&targets, flags[0]),
+                active,
+                tells_active: flags[1],
+                brings_structure: flags[2],
+            }
+        });
+    let frame = prop_oneof![65_000..66_500_u64, 0..(1_u64 << 40)];
+    let dependency = (frame, any::<bool>(), proptest::option::of(known))
+        .prop_map(|(frame, end_of_frame, known)| Dependency { frame: Seq(frame), end_of_frame, known });
+    let layers = (proptest::option::of(vp9), proptest::option::of(dependency));
+    (layers, 0..400_u64, any::<[bool; 2]>(), 0..3_u8).prop_map(
+        |((vp9, dependency), sequence, [marker, key_frame], payload)| {
+            let facts = Facts {
+                source: Ssrc(1),
+                layer: 0,
+                sequence: Seq(70_000 + sequence),
+                out_of_order: false,
+                timestamp: 0,
+                marker,
+                payload_len: payload.into(),
+                key_frame,
+                vp8: None,
+                reference: None,
+            };
+            Packet { frame: 0, facts, layers: Scalability { vp9, dependency } }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn whatever_descriptors_say_no_number_is_sent_twice(
+        class in prop_oneof![Just(Class::Vp9), Just(Class::Video)],
+        limits in (0..5_u8, 0..8_u8).prop_map(|(spatial, temporal)| (if spatial == 4 { u8::MAX } else { spatial }, temporal)),
+        packets in proptest::collection::vec((garbage(), 0..40_u64), 1..100),
+    ) {
+        let mut forwarder = Forwarder::new(class, 90_000);
+        forwarder.set_target(Some(0), 0);
+        forwarder.set_limits(Limits { spatial: limits.0, temporal: limits.1 });
+        let mut highest = None;
+        let mut sent = BTreeSet::new();
+        for (packet, ms) in packets {
+            let mut facts = packet.facts;
+            facts.out_of_order = highest.is_some_and(|highest| facts.sequence < highest);
+            highest = highest.max(Some(facts.sequence));
+            let now = Instant(ms * 100_000_000);
+            if let Ok(rewrite) = forwarder.forward_layered(now, &facts, &packet.layers) {
+                prop_assert!(sent.insert(rewrite.sequence));
+            }
+        }
     }
 }
 
