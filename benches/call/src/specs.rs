@@ -84,7 +84,8 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
 }
 
 pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
-    let payload = |from, to| PayloadMapping { from, to: PayloadType(to), rtx: Some(PayloadType(to + 1)), red: None };
+    let payload =
+        |from, to| PayloadMapping { from, to: PayloadType(to), rtx: Some(PayloadType(to + 1)), red: None };
     let payloads = match media {
         Media::Video | Media::Audio => vec![payload(media.payload_type(), 100)],
         // Every other subscriber does without RED.
