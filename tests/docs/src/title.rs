@@ -20,14 +20,13 @@ fn title(call: &str) -> Option<&str> {
 fn fits(title: &str, name: &str) -> bool {
     let mut parts = title.split("${");
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut open = false;
-    for part in parts {
-        let literal = part.split_once('}').map_or("", |(_, literal)| literal);
-        let Some(at) = rest.rfind(literal) else { return false };
-        rest = rest.get(at + literal.len()..).unwrap_or_default();
-        open = literal.is_empty();
+    let mut literals: Vec<_> = parts.filter_map(|part| Some(part.split_once('}')?.1)).collect();
+    let Some(last) = literals.pop() else { return rest.is_empty() };
+    for literal in literals {
+        let Some((_, after)) = rest.split_once(literal) else { return false };
+        rest = after;
     }
-    rest.is_empty() || open
+    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -37,8 +36,8 @@ mod tests {
     #[test]
     fn tests_are_found_by_their_whole_name() {
         let rust = "fn it_works() {}\nasync fn so_does_this() {}\n";
-        let javascript =
-            "test('one thing', () => {});\ntest(`${client}: picture ${n} arrives`, ...);\ntest(`for ${all}`)";
+        let javascript = "test('one thing', () => {});\ntest(`${client}: picture ${n} arrives`, ...);\ntest(`for ${all}`)\n\
+            test(`${a} ${b}: one end for all`)";
         for (file, source, name, expected) in [
             ("a.rs", rust, "it_works", true),
             ("a.rs", rust, "so_does_this", true),
@@ -50,6 +49,8 @@ mod tests {
             ("a.test.mjs", javascript, "current: picture 7 arrives", true),
             ("a.test.mjs", javascript, "current: picture 7 leaves", false),
             ("a.test.mjs", javascript, "for everybody", true),
+            ("a.test.mjs", javascript, "two words: one end for all", true),
+            ("a.test.mjs", javascript, "two words: one end for none", false),
         ] {
             assert_eq!(has_test(file, source, name), expected, "{file} {name}");
         }
