@@ -53,6 +53,10 @@ impl<C: Cipher> Engine<C> {
                     &mut self.counters.nacks_exhausted
                 }
                 Err(NotSent::OverBudget) => &mut self.counters.nacks_over_budget,
+                Err(NotSent::LostOverBudget) => {
+                    self.picture_given_up(now, slot, ssrc);
+                    &mut self.counters.nacks_over_budget
+                }
                 Err(NotSent::Unsendable) => &mut self.counters.nacks_unsendable,
             };
             *counter += 1;
@@ -129,6 +133,11 @@ impl<C: Cipher> Engine<C> {
             return Err(NotSent::Not(refusal));
         }
         if !stream.budget.take(now, bytes.len(), is_needed) {
+            let is_overdue = now - sent.sent_at >= OVERDUE_AFTER;
+            if is_needed && is_overdue && stream.recovery.give_up() {
+                self.counters.pictures_given_up += 1;
+                return Err(NotSent::LostOverBudget);
+            }
             return Err(NotSent::OverBudget);
         }
         let mapping = subscription.spec.payloads.iter().find(|mapping| mapping.from == sent.payload_types.0);
@@ -199,6 +208,8 @@ enum NotSent {
     Lost,
     /// The stream had its share of retransmissions.
     OverBudget,
+    /// The same, and what follows can't be shown without it.
+    LostOverBudget,
     /// No path, no keys, no buffer, or it would not be the same packet.
     Unsendable,
 }
@@ -224,4 +235,6 @@ impl Prefix {
 }
 
 pub(super) const RTT_DEFAULT: Duration = Duration::from_millis(70);
+/// Browsers on fast paths ask ten times within this, and then no more.
+const OVERDUE_AFTER: Duration = Duration::from_millis(200);
 const RTT_MIN: Duration = Duration::from_millis(10);

@@ -178,3 +178,23 @@ fn packet_that_can_not_be_brought_to_a_subscriber_is_given_up_for_a_key_frame() 
         assert_eq!(requests(&mut world, &mut publisher) > 0, expected > 0, "{name}");
     }
 }
+
+#[test]
+fn picture_for_which_there_is_no_budget_is_given_up_for_a_key_frame() {
+    let (mut world, mut publisher, mut subscriber) = call();
+    for sequence in 1..=10 {
+        let mut packet = Rtp::video(0, sequence, sequence == 1);
+        packet.payload.extend([0; 1_000]);
+        world.send(&mut publisher, &packet);
+    }
+    let sent: Vec<Seq16> = world.media(&mut subscriber).iter().map(|packet| Seq16(packet.sequence)).collect();
+    for (wait, expected) in [(150, 0), (100, 1), (20, 1)] {
+        world.pass(wait);
+        let missing = sent.clone();
+        world.send_rtcp(&mut subscriber, |builder| builder.nack(Ssrc(1), Ssrc(80), missing).map(|_| ()));
+        world.pass(5);
+        assert_eq!(world.counter("pictures_given_up"), expected, "{wait} ms later");
+        assert_eq!(requests(&mut world, &mut publisher) > 0, wait == 100, "{wait} ms later");
+    }
+    assert_eq!(world.counter("packets_resent"), 5, "half of what was sent");
+}
