@@ -113,6 +113,8 @@ fn apply_sent(turn: &mut Turn<'_>, who: &ParticipantSid, sent: &[SentSection], u
                 rtx: section.rtx,
             },
             None if unsupported.contains(&subscription.id) => Stage::Unsupported,
+            // It was not asked again.
+            None if subscription.stage == Stage::Unsupported => Stage::Unsupported,
             None => Stage::Wanted,
         };
         if subscription.stage == stage {

@@ -81,6 +81,12 @@ for (const client of ['current', 'two-connections']) {
       assert.ok(rate > 3, `Carol's picture goes on meanwhile: ${rate} frames a second`);
       assert.equal((await carol.evaluate(() => window.call.picture('alice'))).width, 320);
 
+      await alice.evaluate(() => window.room.localParticipant.setCameraEnabled(false));
+      await sleep(7_000);
+      const muted = await frames(bob);
+      await alice.evaluate(() => window.room.localParticipant.setCameraEnabled(true));
+      await until('the picture comes back after a long mute', 20_000, async () => (await frames(bob)) > muted + 10);
+
       for (const page of [bob, carol]) await page.evaluate(() => window.room.disconnect());
       await until('nothing is sent to nobody', 30_000, async () => (await growing(alice)) === '');
 
@@ -91,3 +97,69 @@ for (const client of ['current', 'two-connections']) {
     });
   });
 }
+
+describe('a camera in VP9, and in VP8 for who needs it', () => {
+  let server;
+  let browser;
+
+  before(async () => {
+    server = await startServer();
+    browser = await startBrowser();
+  });
+  after(async () => {
+    await browser?.stop();
+    server?.tellIfFailed();
+    await server?.stop();
+  });
+
+  // Codecs that arrive and are decoded now.
+  const decoding = async (page) => {
+    const sample = () => page.evaluate(() => window.call.codecs());
+    const before = await sample();
+    await sleep(1_000);
+    const now = await sample();
+    const frames = (all, name) => all.filter(({ mimeType }) => mimeType === name).reduce((sum, one) => sum + one.frames, 0);
+    const names = [...new Set(now.map(({ mimeType }) => mimeType))];
+    return names.filter((name) => frames(now, name) > frames(before, name)).join();
+  };
+
+  for (const [policy, others] of [['SIMULCAST', 'video/VP9'], ['PREFER_REGRESSION', 'video/VP8']]) {
+    test(`${policy}: a subscriber without VP9 gets VP8, the other one ${others}`, async () => {
+      const joined = async (identity, prepare) => {
+        const page = await browser.page();
+        if (prepare) await page.evaluate(prepare);
+        const token = await server.token(policy, identity);
+        await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
+        return page;
+      };
+      const alice = await joined('alice');
+      const bob = await joined('bob');
+      await alice.evaluate(async (policy) => {
+        const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 640, height: 360, frameRate: 15 } });
+        await window.room.localParticipant.publishTrack(camera, {
+          videoCodec: 'vp9',
+          backupCodec: true,
+          backupCodecPolicy: LivekitClient.BackupCodecPolicy[policy],
+          source: 'camera',
+        });
+      }, policy);
+      await until('Bob sees VP9', 30_000, async () => (await decoding(bob)) === 'video/VP9');
+      const carol = await joined('carol', () => {
+        const add = RTCPeerConnection.prototype.addTransceiver;
+        const without = RTCRtpReceiver.getCapabilities('video').codecs.filter(({ mimeType }) => mimeType !== 'video/VP9');
+        RTCPeerConnection.prototype.addTransceiver = function (kind, init) {
+          const transceiver = add.call(this, kind, init);
+          if (kind === 'video' && init?.direction === 'recvonly') transceiver.setCodecPreferences(without);
+          return transceiver;
+        };
+      });
+      await until('Carol sees VP8', 30_000, async () => (await decoding(carol)) === 'video/VP8');
+      await until(`Bob sees ${others}`, 30_000, async () => (await decoding(bob)) === others);
+      for (const page of [bob, carol]) {
+        const picture = await until('a picture', 10_000, () => page.evaluate(() => window.call.picture('alice')));
+        assert.ok(picture.mean > 10 && picture.spread > 5, JSON.stringify(picture));
+      }
+      for (const page of [alice, bob, carol]) await page.close();
+    });
+  }
+});

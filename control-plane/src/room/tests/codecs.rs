@@ -116,6 +116,8 @@ fn second_codec_is_asked_for_when_a_subscriber_needs_it() {
         assert_eq!(call.gets(&call.carol), None, "she cannot have that");
         assert!(!call.was_told_unsupported(), "there may be something for her");
         assert_eq!(call.told(), wants(&[("vp9", true), ("vp8", true)]));
+        // Another negotiation meanwhile is about something else.
+        call.carol.offer(&mut call.world);
         call.publish_backup();
         assert_eq!((call.gets(&call.bob), call.gets(&call.carol)), (Some(Codec::Vp9), Some(Codec::Vp8)));
         call.told();
