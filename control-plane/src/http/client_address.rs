@@ -39,14 +39,19 @@ fn behind(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
         return headers.get(X_REAL_IP)?.to_str().ok()?.trim().parse().ok();
     }
     let mut nearest = None;
-    for hop in lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(',')) {
-        let Ok(address) = hop.trim().parse() else { return nearest };
+    // By hop, not by list: what a client put into it must not make what a proxy added unreadable.
+    for hop in lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(address) = parse(hop) else { return nearest };
         nearest = Some(address);
         if !is_trusted(address, trusted) {
             return nearest;
         }
     }
     nearest
+}
+
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(hop).ok()?.trim().parse().ok()
 }
 
 const CF_CONNECTING_IP: &str = "cf-connecting-ip";
@@ -85,6 +90,15 @@ mod tests {
         ] {
             assert_eq!(found(headers, "127.0.0.1", &[]), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn bytes_of_a_client_do_not_hide_what_its_proxy_added() {
+        let value = HeaderValue::from_bytes(b"\xff\x80, 192.0.2.1").unwrap();
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(X_FORWARDED_FOR), value)]);
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        let found = address(&headers, proxy, &["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(found, IpAddr::from([192, 0, 2, 1]));
     }
 
     #[test]
