@@ -107,6 +107,7 @@ pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
         paused: false,
         layer_max: 2,
         temporal_layer_max: 3,
+        frame_rate_max: None,
         cname: String::from("cname"),
         playout_delay: None,
         strip_packet_trailer: false,

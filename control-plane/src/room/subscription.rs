@@ -140,6 +140,7 @@ impl Subscription {
             paused: self.settings.disabled,
             layer_max: self.settings.layer_max(layers(track)),
             temporal_layer_max: TEMPORAL_LAYER_MAX,
+            frame_rate_max: self.settings.frames_per_second,
             cname,
             playout_delay: None,
             strip_packet_trailer: false,

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use srtp::keys::Keys;
@@ -186,6 +187,8 @@ pub struct SubscriptionSpec {
     pub paused: bool,
     pub layer_max: u8,
     pub temporal_layer_max: u8,
+    /// In frames per second: of the temporal layers that bring about as many, the lowest is the highest that goes out.
+    pub frame_rate_max: Option<NonZeroU32>,
     /// Of the SDES chunk; at most 255 bytes.
     pub cname: String,
     /// Told where the peer negotiated the extension.

@@ -5,6 +5,7 @@ pub mod codec;
 pub mod dependency;
 pub mod edge;
 pub mod elements;
+pub mod frame_rate;
 pub mod key_frame;
 pub mod nack;
 pub mod reception;

@@ -4,6 +4,7 @@ mod blanks;
 mod client;
 mod extensions;
 mod feedback;
+mod frame_rate;
 mod garbage;
 mod layers;
 mod media;

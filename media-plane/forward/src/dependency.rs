@@ -18,6 +18,7 @@ pub struct Dependency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     pub spatial: u8,
+    pub temporal: u8,
     pub indications: Indications,
     pub differences: Differences,
     pub chain_differences: [u8; CHAINS_MAX],

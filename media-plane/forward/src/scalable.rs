@@ -28,6 +28,13 @@ impl Scalability {
         self.vp9.is_some_and(|vp9| vp9.end_of_frame)
             || self.dependency.is_some_and(|dependency| dependency.end_of_frame)
     }
+
+    /// The temporal layer of the packet's frame.
+    #[must_use]
+    pub fn temporal(&self) -> Option<u8> {
+        let known = self.dependency.and_then(|dependency| dependency.known);
+        known.map(|known| known.temporal).or_else(|| Some(self.vp9?.layer?.temporal))
+    }
 }
 
 /// The layers of the source that is forwarded.

@@ -553,6 +553,7 @@ fn subscription_spec(number: usize, kind: MediaKind, wish: Wish) -> Subscription
         paused: false,
         layer_max: wish.layer_max,
         temporal_layer_max: wish.temporal_layer_max,
+        frame_rate_max: None,
         playout_delay: None,
         strip_packet_trailer: false,
         cname: String::from("publisher"),

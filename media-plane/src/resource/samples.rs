@@ -70,6 +70,7 @@ pub(crate) fn subscription(id: u64, peer: u64, publication: u64, room: u64) -> S
         paused: false,
         layer_max: 2,
         temporal_layer_max: 3,
+        frame_rate_max: 0,
         cname: "cname".into(),
         playout_delay: None,
         strip_packet_trailer: false,

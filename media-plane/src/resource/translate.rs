@@ -1,5 +1,7 @@
 //! From what the contract says to what engine and helper take: every field is checked, and a refusal names the field.
 
+use std::num::NonZeroU32;
+
 use engine::command::{
     AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, IceCredentials, MediaKind, PayloadCodec,
     PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec, SIF_TRAILER_LEN_MAX,
@@ -324,6 +326,7 @@ pub fn subscription(spec: &v1::Subscription) -> Result<SubscriptionSpec, String>
         // More than there is means the highest there is.
         layer_max: u8::try_from(spec.layer_max).unwrap_or(u8::MAX),
         temporal_layer_max: u8::try_from(spec.temporal_layer_max).unwrap_or(u8::MAX),
+        frame_rate_max: NonZeroU32::new(spec.frame_rate_max),
         cname: spec.cname.clone(),
         playout_delay: spec.playout_delay.as_ref().map(playout_delay).transpose()?,
         strip_packet_trailer: spec.strip_packet_trailer,

@@ -82,3 +82,52 @@ for (const [videoCodec, scalabilityMode] of [['vp9', 'L3T3_KEY'], ['av1', 'L3T3_
     await bob.close();
   });
 }
+
+// How many of the frames that are sent meanwhile a subscriber decodes.
+async function share(alice, bob) {
+  const count = async () => {
+    const { outbound } = await alice.evaluate(() => window.call.statistics());
+    return [Math.max(...outbound.map((stream) => stream.framesEncoded ?? 0)), (await inbound(bob)).frames];
+  };
+  const [sentBefore, shownBefore] = await count();
+  const [sent, shown] = await until('a hundred frames', 60_000, async () => {
+    const now = await count();
+    return now[0] - sentBefore > 100 && now;
+  });
+  return (shown - shownBefore) / (sent - sentBefore);
+}
+
+test('a subscriber that wants fewer frames a second gets fewer temporal layers', async () => {
+  const [alice, bob] = await Promise.all(
+    ['alice', 'bob'].map(async (identity) => {
+      const page = await browser.page();
+      const token = await server.token('frame-rate', identity);
+      await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
+      return page;
+    }),
+  );
+  await alice.evaluate(async () => {
+    const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 640, height: 360, frameRate: 16 } });
+    const options = { videoCodec: 'av1', scalabilityMode: 'L1T3', source: 'camera', backupCodec: false };
+    await window.room.localParticipant.publishTrack(camera, options);
+  });
+  await decodes(bob, 'frames of the whole size', (width) => width === 640);
+  const limit = (frames) =>
+    bob.evaluate((frames) => {
+      for (const participant of window.room.remoteParticipants.values()) {
+        for (const publication of participant.trackPublications.values()) {
+          if (publication.kind === 'video') publication.setVideoFPS(frames);
+        }
+      }
+    }, frames);
+  // The lowest layer has every fourth.
+  await limit(1);
+  const low = [];
+  await until('about a quarter of the frames', 100_000, async () => low.unshift(await share(alice, bob)) && low[0] < 0.4);
+  await limit(30);
+  const high = [];
+  await until('all frames again', 100_000, async () => high.unshift(await share(alice, bob)) && high[0] > 0.75);
+  console.log(`decoded of what was sent: ${low[0].toFixed(2)}, then ${high[0].toFixed(2)}`);
+  await alice.close();
+  await bob.close();
+});

@@ -448,19 +448,20 @@ fn track_settings_are_written() {
     let mut call = call(arrival("alice"), arrival("bob"), TrackType::Video);
     let before = call.subscription().unwrap();
     assert_eq!(
-        (before.paused, before.layer_max, before.temporal_layer_max),
-        (false, 2, 3),
+        (before.paused, before.layer_max, before.temporal_layer_max, before.frame_rate_max),
+        (false, 2, 3, 0),
         "the best there is"
     );
     let settings = UpdateTrackSettings {
         track_sids: vec![call.track.0.clone(), "TR_unknown".into()],
         disabled: true,
         quality: VideoQuality::Low.into(),
+        fps: 15,
         ..Default::default()
     };
     call.world.say(&call.bob, Request::TrackSetting(settings));
     let after = call.subscription().unwrap();
-    assert_eq!((after.paused, after.layer_max), (true, 0));
+    assert_eq!((after.paused, after.layer_max, after.frame_rate_max), (true, 0, 15));
 }
 
 #[test]

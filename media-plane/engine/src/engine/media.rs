@@ -295,6 +295,7 @@ impl<C: Cipher> Engine<C> {
     ) -> Result<Outcome, Reason> {
         let mut layers = Scalability::default();
         let facts = self.facts(slot, &arrival, &mut layers);
+        self.learn_frame_rate(now, arrival.publication, &facts, &layers);
         let publication = self.publications.get_mut(arrival.publication).ok_or(Reason::UnknownSource)?;
         let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
         if facts.key_frame {

@@ -2,10 +2,13 @@
 
 use alloc::vec::Vec;
 
+use forward::facts::Facts;
+use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use units::handle::{PublicationId, RoomId};
 use units::time::Instant;
 
+use crate::command::MediaKind;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ingress::key_frame::Wish;
@@ -50,6 +53,29 @@ impl<C: Cipher> Engine<C> {
         }
         if wanted_layers != 0 {
             self.want_key_frames(now, slot, wanted_layers, Wish::Lock);
+        }
+    }
+
+    /// Temporal layers that are chosen by their frame rates follow them.
+    pub(super) fn learn_frame_rate(
+        &mut self,
+        now: Instant,
+        slot: Slot<PublicationId>,
+        facts: &Facts,
+        layers: &Scalability,
+    ) {
+        if facts.out_of_order || facts.payload_len == 0 {
+            return;
+        }
+        let Some(publication) = self.publications.get_mut(slot) else { return };
+        if publication.spec.kind == MediaKind::Audio {
+            return;
+        }
+        let of_vp8 = facts.vp8.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id);
+        let temporal = of_vp8.or_else(|| layers.temporal()).unwrap_or(0);
+        let Some(encoding) = publication.encoding_mut(facts.layer) else { return };
+        if encoding.frame_rate.observe(now, facts.timestamp, temporal) {
+            self.retarget(now, slot);
         }
     }
 

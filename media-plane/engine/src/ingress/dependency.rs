@@ -102,6 +102,7 @@ fn told_by(structure: &Structure, data: &[u8], frame: Seq) -> Option<Told> {
 fn told(descriptor: &Descriptor, frame: Seq, targets: Targets, structure: u32, active: u32) -> Told {
     let known = Known {
         spatial: descriptor.spatial,
+        temporal: descriptor.temporal,
         indications: descriptor.indications,
         differences: descriptor.differences,
         chain_differences: descriptor.chain_differences,

@@ -9,6 +9,7 @@ use units::time::Instant;
 
 use crate::command::{MediaKind, PayloadCodec, PublicationSpec};
 use crate::egress::history::{self, History};
+use crate::ingress::frame_rate::FrameRate;
 use crate::ingress::key_frame::KeyFrameRequest;
 use crate::pool::Pool;
 use crate::quality::Totals;
@@ -38,6 +39,7 @@ pub struct Encoding {
     pub source: Option<Ssrc>,
     pub history: History,
     pub key_frame: KeyFrameRequest,
+    pub frame_rate: FrameRate,
     packet_at: Option<Instant>,
     live: bool,
     /// The stream that was told of last, and when.
@@ -163,6 +165,7 @@ impl Publication {
             source: None,
             history: History::new(capacity),
             key_frame: KeyFrameRequest::default(),
+            frame_rate: FrameRate::default(),
             packet_at: None,
             live: false,
             told: None,

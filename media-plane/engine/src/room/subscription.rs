@@ -106,10 +106,15 @@ impl Subscription {
         forwarding.forwarder.set_muted(publication.spec.muted);
         forwarding.forwarder.set_paused(self.spec.paused);
         let layer = publication.best_layer(self.spec.layer_max);
-        forwarding.forwarder.set_target(layer, self.spec.temporal_layer_max);
+        let encoding = layer.and_then(|layer| publication.encoding(layer));
+        let by_rate = self.spec.frame_rate_max.zip(encoding).map_or(u8::MAX, |(frame_rate_max, encoding)| {
+            encoding.frame_rate.temporal_layer_for(frame_rate_max.get())
+        });
+        let temporal = self.spec.temporal_layer_max.min(by_rate);
+        forwarding.forwarder.set_target(layer, temporal);
         // Of several encodings each is one spatial layer; a single one may carry them all.
         let spatial = if publication.encodings.len() == 1 { self.spec.layer_max } else { u8::MAX };
-        forwarding.forwarder.set_limits(Limits { spatial, temporal: self.spec.temporal_layer_max });
+        forwarding.forwarder.set_limits(Limits { spatial, temporal });
     }
 
     /// The forwarder for packets of `codec`; `None` if the subscription began with a codec of another class.

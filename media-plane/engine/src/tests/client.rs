@@ -302,6 +302,11 @@ impl Rtp {
 
     /// A picture of one packet, of a layer that is told by RID; its SSRC is 2000 plus the layer.
     pub(crate) fn video(layer: u8, sequence: u16, key_frame: bool) -> Self {
+        Self::video_of(layer, sequence, key_frame, 0)
+    }
+
+    /// The same of a temporal layer; any picture above the lowest refers to that one only.
+    pub(crate) fn video_of(layer: u8, sequence: u16, key_frame: bool, temporal: u8) -> Self {
         let descriptor = vp8::Descriptor {
             len: 0,
             non_reference: false,
@@ -309,7 +314,7 @@ impl Rtp {
             partition: 0,
             picture_id: Some(PictureId::Fifteen(sequence & 0x7fff)),
             tl0_picture_index: Some(sequence.to_be_bytes()[1]),
-            temporal: Some(vp8::Temporal { id: 0, sync: false }),
+            temporal: Some(vp8::Temporal { id: temporal, sync: temporal > 0 }),
             key_index: None,
             key_frame,
             dimensions: None,

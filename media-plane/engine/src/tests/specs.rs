@@ -119,6 +119,7 @@ pub(crate) fn subscription_spec(id: u64, peer: u64, publication: u64, ssrc: u32)
         paused: false,
         layer_max: 2,
         temporal_layer_max: 3,
+        frame_rate_max: None,
         cname: String::from("cname"),
         playout_delay: None,
         strip_packet_trailer: false,

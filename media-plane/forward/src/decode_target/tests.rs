@@ -32,6 +32,7 @@ fn frame(
     chain_differences[..2].copy_from_slice(&chains);
     let known = Known {
         spatial,
+        temporal: 0,
         indications: indications.into_iter().collect(),
         differences,
         chain_differences,

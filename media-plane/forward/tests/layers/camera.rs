@@ -177,6 +177,7 @@ impl Camera {
         let brings_structure = frame.key && first && frame.spatial == 0;
         let known = Known {
             spatial: frame.spatial,
+            temporal: frame.temporal,
             indications: indications.collect(),
             differences,
             chain_differences: frame.chain_differences,

@@ -228,6 +228,7 @@ fn garbage() -> impl Strategy<Value = Packet> {
             back.iter().for_each(|difference| differences.push(*difference).unwrap());
             Known {
                 spatial,
+                temporal: spatial,
                 indications: indications.into_iter().collect(),
                 differences,
                 chain_differences: chains,
