@@ -2,6 +2,7 @@
 
 mod blanks;
 mod check;
+mod copying;
 mod feedback;
 mod key_frames;
 mod media;

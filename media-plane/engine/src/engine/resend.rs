@@ -17,7 +17,7 @@ use crate::egress::sent::{NotResent, Origin};
 use crate::egress::splice::PREFIX_LEN_MAX;
 use crate::egress::{Copied, Plain, send_copy};
 use crate::engine::Engine;
-use crate::engine::media::passed;
+use crate::engine::copying::passed;
 use crate::ingress::capture::Captured;
 use crate::ingress::key_frame::Wish;
 use crate::outbox::Outbox;
