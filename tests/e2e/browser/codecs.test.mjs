@@ -1,34 +1,16 @@
 // Every video codec that browsers publish is decoded at the other end.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { startBrowser } from '../harness/browser.mjs';
-import { startServer, until } from '../harness/server.mjs';
+import { test } from 'node:test';
+import { until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.stop();
-  server?.tellIfFailed();
-  await server?.stop();
-});
+const stage = setStage();
 
 const decoded = (page) => page.evaluate(() => window.call.codecs());
 
 for (const codec of ['vp8', 'h264', 'vp9', 'av1']) {
   test(`${codec} is published and decoded`, async () => {
-    const [alice, bob] = await Promise.all(
-      ['alice', 'bob'].map(async (identity) => {
-        const page = await browser.page();
-        const token = await server.token(codec, identity);
-        await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
-        return page;
-      }),
-    );
+    const [alice, bob] = await Promise.all(['alice', 'bob'].map((identity) => stage.join(codec, identity)));
     await alice.evaluate(async (videoCodec) => {
       const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 640, height: 360, frameRate: 15 } });
       await window.room.localParticipant.publishTrack(camera, { videoCodec, source: 'camera', backupCodec: false });

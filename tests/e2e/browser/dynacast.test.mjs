@@ -1,8 +1,8 @@
 // A publisher sends what somebody watches, and takes it up again at once when somebody wants more.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { startBrowser } from '../harness/browser.mjs';
-import { sleep, startServer, until } from '../harness/server.mjs';
+import { describe, test } from 'node:test';
+import { sleep, until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
 const CAMERA = { resolution: { width: 1280, height: 720, frameRate: 20 } };
 const LOW = 0;
@@ -35,25 +35,9 @@ const want = (page, quality) =>
 
 for (const client of ['current', 'two-connections']) {
   describe(`${client} client`, () => {
-    let server;
-    let browser;
+    const stage = setStage();
 
-    before(async () => {
-      server = await startServer();
-      browser = await startBrowser();
-    });
-    after(async () => {
-      await browser?.stop();
-      server?.tellIfFailed();
-      await server?.stop();
-    });
-
-    const joined = async (identity, options = {}) => {
-      const page = await browser.page(client);
-      const token = await server.token('dynacast', identity);
-      await page.evaluate(([url, token, options]) => window.call.join(url, token, options), [server.url, token, options]);
-      return page;
-    };
+    const joined = (identity, options) => stage.join('dynacast', identity, { client, options });
 
     test('layers that nobody watches stop, and come back for who wants them', async () => {
       const alice = await joined('alice', { room: { dynacast: true } });
@@ -99,18 +83,7 @@ for (const client of ['current', 'two-connections']) {
 }
 
 describe('a camera in VP9, and in VP8 for who needs it', () => {
-  let server;
-  let browser;
-
-  before(async () => {
-    server = await startServer();
-    browser = await startBrowser();
-  });
-  after(async () => {
-    await browser?.stop();
-    server?.tellIfFailed();
-    await server?.stop();
-  });
+  const stage = setStage();
 
   // Codecs that arrive and are decoded now.
   const decoding = async (page) => {
@@ -125,13 +98,8 @@ describe('a camera in VP9, and in VP8 for who needs it', () => {
 
   for (const [policy, others] of [['SIMULCAST', 'video/VP9'], ['PREFER_REGRESSION', 'video/VP8']]) {
     test(`${policy}: a subscriber without VP9 gets VP8, the other one ${others}`, async () => {
-      const joined = async (identity, prepare) => {
-        const page = await browser.page();
-        if (prepare) await page.evaluate(prepare);
-        const token = await server.token(policy, identity);
-        await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
-        return page;
-      };
+      const joined = (identity, prepare) =>
+        stage.join(policy, identity, { prepare: prepare && ((page) => page.evaluate(prepare)) });
       const alice = await joined('alice');
       const bob = await joined('bob');
       await alice.evaluate(async (policy) => {

@@ -1,9 +1,9 @@
 // What goes into the headers of packets, as browsers see it: the room's playout delay, and when pictures were captured.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { AccessToken, RoomConfiguration } from 'livekit-server-sdk';
-import { startBrowser } from '../harness/browser.mjs';
-import { KEY, SECRET, sleep, startServer, until } from '../harness/server.mjs';
+import { KEY, SECRET, sleep, until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
 const CAMERA = { resolution: { width: 640, height: 360, frameRate: 20 } };
 const DELAY_MS = 600;
@@ -61,27 +61,13 @@ const held = async (page) => {
 
 for (const client of ['current', 'two-connections']) {
   describe(`${client} client`, () => {
-    let server;
-    let browser;
-
-    before(async () => {
-      server = await startServer();
-      browser = await startBrowser();
-    });
-    after(async () => {
-      await browser?.stop();
-      server?.tellIfFailed();
-      await server?.stop();
-    });
+    const stage = setStage();
 
     const joined = async (room, identity, delay, prepare) => {
       const access = new AccessToken(KEY, SECRET, { identity, ttl: '1h' });
       access.addGrant({ roomJoin: true, room });
       if (delay) access.roomConfig = new RoomConfiguration({ minPlayoutDelay: delay, maxPlayoutDelay: delay + 400 });
-      const page = await browser.page(client);
-      await prepare(page);
-      await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, await access.toJwt()]);
-      return page;
+      return stage.join(room, identity, { client, prepare, token: await access.toJwt() });
     };
 
     const call = async (room, delay, prepare = () => {}) => {

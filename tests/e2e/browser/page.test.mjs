@@ -2,27 +2,16 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { startBrowser } from '../harness/browser.mjs';
-import { sleep, startServer, until } from '../harness/server.mjs';
+import { test } from 'node:test';
+import { sleep, until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.stop();
-  server?.tellIfFailed();
-  await server?.stop();
-});
+const stage = setStage();
 
 async function enter(name, source) {
-  const page = await browser.context.newPage();
+  const page = await stage.browser.context.newPage();
   await page.setViewportSize({ width: 1280, height: 800 });
-  await page.goto(`${server.http}/`);
+  await page.goto(`${stage.server.http}/`);
   await page.getByTestId('name-input').fill(name);
   await page.getByTestId('room-input').fill('living room');
   await page.getByTestId(`source-${source}`).check({ force: true });
@@ -46,10 +35,10 @@ const identities = (page) =>
   page.evaluate(() => [...document.querySelectorAll('[data-testid="tile"]')].map((tile) => tile.dataset.identity));
 
 test('a health check gets OK, a browser gets the page', async () => {
-  const answer = await fetch(server.http);
+  const answer = await fetch(stage.server.http);
   assert.equal(answer.status, 200);
   assert.equal(await answer.text(), 'OK');
-  const page = await fetch(server.http, { headers: { accept: 'text/html' } });
+  const page = await fetch(stage.server.http, { headers: { accept: 'text/html' } });
   assert.match(await page.text(), /<!doctype html>/i);
 });
 

@@ -1,30 +1,14 @@
 // What a Chromium makes of the frames that the server puts in a publisher's place: silence after a mute, black at the end.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { startBrowser } from '../harness/browser.mjs';
-import { sleep, startServer, until } from '../harness/server.mjs';
+import { test } from 'node:test';
+import { sleep, until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
-let server;
-let browser;
 let alice;
 let bob;
-
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-  const join = async (identity) => {
-    const page = await browser.page('current');
-    const token = await server.token('silence', identity);
-    await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
-    return page;
-  };
-  alice = await join('alice');
-  bob = await join('bob');
-});
-after(async () => {
-  await browser?.stop();
-  server?.tellIfFailed();
-  await server?.stop();
+setStage(async (stage) => {
+  alice = await stage.join('silence', 'alice');
+  bob = await stage.join('silence', 'bob');
 });
 
 const statistics = (page) => page.evaluate(() => window.call.statistics());

@@ -1,25 +1,14 @@
 // Layers of one stream: what a subscriber asks for is what it decodes, while the publisher sends all of them.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { startBrowser } from '../harness/browser.mjs';
-import { startServer, until } from '../harness/server.mjs';
+import { test } from 'node:test';
+import { until } from '../harness/server.mjs';
+import { setStage } from '../harness/stage.mjs';
 
 // LiveKit's VideoQuality.
 const LOW = 0;
 const HIGH = 2;
 
-let server;
-let browser;
-
-before(async () => {
-  server = await startServer();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.stop();
-  server?.tellIfFailed();
-  await server?.stop();
-});
+const stage = setStage();
 
 const inbound = async (page) => {
   const { inboundVideo } = await page.evaluate(() => window.call.statistics());
@@ -50,14 +39,8 @@ async function decodes(page, what, isRight) {
 
 for (const [videoCodec, scalabilityMode] of [['vp9', 'L3T3_KEY'], ['av1', 'L3T3_KEY'], ['av1', 'L1T3']]) {
   test(`${videoCodec} ${scalabilityMode}: the subscriber decodes the layer that it asks for`, async () => {
-    const [alice, bob] = await Promise.all(
-      ['alice', 'bob'].map(async (identity) => {
-        const page = await browser.page();
-        const token = await server.token(`${videoCodec}-${scalabilityMode}`, identity);
-        await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
-        return page;
-      }),
-    );
+    const room = `${videoCodec}-${scalabilityMode}`;
+    const [alice, bob] = await Promise.all(['alice', 'bob'].map((identity) => stage.join(room, identity)));
     await alice.evaluate(
       async ([videoCodec, scalabilityMode]) => {
         const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 640, height: 360, frameRate: 15 } });
@@ -98,14 +81,7 @@ async function share(alice, bob) {
 }
 
 test('a subscriber that wants fewer frames a second gets fewer temporal layers', async () => {
-  const [alice, bob] = await Promise.all(
-    ['alice', 'bob'].map(async (identity) => {
-      const page = await browser.page();
-      const token = await server.token('frame-rate', identity);
-      await page.evaluate(([url, token]) => window.call.join(url, token), [server.url, token]);
-      return page;
-    }),
-  );
+  const [alice, bob] = await Promise.all(['alice', 'bob'].map((identity) => stage.join('frame-rate', identity)));
   await alice.evaluate(async () => {
     const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 640, height: 360, frameRate: 16 } });
     const options = { videoCodec: 'av1', scalabilityMode: 'L1T3', source: 'camera', backupCodec: false };
