@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod handle;
+pub mod histogram;
 pub mod rate;
 pub mod rtp;
 pub mod sequence;
