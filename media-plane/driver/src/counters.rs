@@ -23,6 +23,8 @@ pub struct Counters {
     pub send_pool_high_water: u64,
     /// A gauge: buffers that wait for their flush or are with the kernel.
     pub send_pool_used: u64,
+    /// A gauge: see [`crate::measures::Measures::busy_permille`].
+    pub busy_permille: u64,
 }
 
 impl Counters {
@@ -44,6 +46,7 @@ impl Counters {
             ("io_flushes", self.flushes),
             ("io_send_pool_high_water", self.send_pool_high_water),
             ("io_send_pool_used", self.send_pool_used),
+            ("io_busy_permille", self.busy_permille),
         ]
         .into_iter()
     }

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::epoll::Epoll;
+use crate::measures::Measures;
 use crate::slab::Slab;
 use crate::socket::WorkerSocket;
 use crate::uring::Uring;
@@ -150,6 +151,14 @@ impl Driver {
             BackEnd::Uring(uring) => uring.counters(),
         }
     }
+
+    #[must_use]
+    pub const fn measures(&self) -> &Measures {
+        match &self.back_end {
+            BackEnd::Epoll(epoll) => epoll.measures(),
+            BackEnd::Uring(uring) => uring.measures(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -226,6 +235,9 @@ mod tests {
             }
             let counters = driver.counters();
             assert_eq!(counters.datagrams_received, 2000, "{io:?}");
+            let measures = driver.measures();
+            assert_eq!(measures.wake_datagrams.sum(), 2000, "{io:?}");
+            assert_eq!(measures.forward_latency_us.count(), 2000, "{io:?}");
             assert_eq!(counters.send_pool_exhausted, 0, "{io:?}");
             assert_eq!(counters.receive_malformed, 0, "{io:?}");
         }

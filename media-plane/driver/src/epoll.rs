@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::driver::Handler;
+use crate::measures::Measures;
 use crate::send_header::SendHeader;
 use crate::slab::Slab;
 use crate::socket::WorkerSocket;
@@ -39,6 +40,7 @@ pub struct Epoll {
     headers: Box<[SendHeader]>,
     slab: Slab,
     counters: Counters,
+    measures: Measures,
 }
 
 impl Epoll {
@@ -66,6 +68,7 @@ impl Epoll {
             headers: SendHeader::pool(BATCH),
             slab: Slab::new(slots),
             counters: Counters::default(),
+            measures: Measures::default(),
         })
     }
 
@@ -76,6 +79,7 @@ impl Epoll {
         if rung && self.bell.clear() {
             self.counters.doorbells += 1;
         }
+        let before = self.counters.datagrams_received;
         if readable {
             for _ in 0..BATCHES_MAX {
                 if !self.take_batch(handler)? {
@@ -83,6 +87,8 @@ impl Epoll {
                 }
             }
         }
+        self.measures.woke(self.counters.datagrams_received - before);
+        self.measures.turned(self.clock.now());
         Ok(())
     }
 
@@ -90,6 +96,7 @@ impl Epoll {
     /// packet is worth less than the next one.
     pub(crate) fn flush(&mut self) {
         if self.slab.waiting() == 0 {
+            self.measures.nothing_to_send();
             return;
         }
         self.counters.flushes += 1;
@@ -117,6 +124,7 @@ impl Epoll {
             }
         }
         self.slab.return_departures(departures);
+        self.measures.sent(self.clock.now());
     }
 
     fn send_batch(&mut self, messages: &mut [libc::mmsghdr], lens: &[u64; BATCH]) {
@@ -188,6 +196,7 @@ impl Epoll {
             };
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
+            self.measures.received(now);
             handler(&mut self.slab, now, path, datagram);
             if self.slab.waiting() > self.slab.slots() / 2 {
                 self.flush();
@@ -206,7 +215,12 @@ impl Epoll {
         counters.send_pool_exhausted = self.slab.exhausted();
         counters.send_pool_high_water = self.slab.high_water() as u64;
         counters.send_pool_used = self.slab.used() as u64;
+        counters.busy_permille = self.measures.busy_permille();
         counters
+    }
+
+    pub(crate) const fn measures(&self) -> &Measures {
+        &self.measures
     }
 }
 

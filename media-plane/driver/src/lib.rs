@@ -7,6 +7,7 @@ pub mod counters;
 pub mod doorbell;
 pub mod driver;
 pub mod epoll;
+pub mod measures;
 pub mod pin;
 pub mod receive_ring;
 pub mod send_header;

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
 use crate::driver::Handler;
+use crate::measures::Measures;
 use crate::receive_ring::{BUFFER_LEN, GROUP, ReceiveRing};
 use crate::send_header::SendHeader;
 use crate::slab::{Slab, Slot};
@@ -54,6 +55,7 @@ pub struct Uring {
     completions: VecDeque<Completion>,
     in_flight: usize,
     counters: Counters,
+    measures: Measures,
 }
 
 /// All of a completion but of a send's.
@@ -106,6 +108,7 @@ impl Uring {
             completions: VecDeque::with_capacity(COMPLETIONS_PER_TURN),
             in_flight: 0,
             counters: Counters::default(),
+            measures: Measures::default(),
         })
     }
 
@@ -114,7 +117,12 @@ impl Uring {
         self.queue_departures();
         self.enter(deadline)?;
         self.counters.wakes += 1;
+        let before = self.counters.datagrams_received;
         self.reap(handler);
+        self.measures.woke(self.counters.datagrams_received - before);
+        if self.slab.waiting() == 0 {
+            self.measures.nothing_to_send();
+        }
         self.queue_departures();
         Ok(())
     }
@@ -122,9 +130,10 @@ impl Uring {
     /// Submits all that waits in the slab.
     pub(crate) fn flush(&mut self) {
         self.queue_departures();
-        if self.ring.submit().is_err() {
+        match self.ring.submit() {
+            Ok(_) => self.measures.sent(self.clock.now()),
             // What was queued stays in the ring, for the next turn.
-            self.counters.send_errors += 1;
+            Err(_) => self.counters.send_errors += 1,
         }
     }
 
@@ -227,6 +236,9 @@ impl Uring {
     fn reap(&mut self, handler: &mut Handler<'_>) {
         self.collect();
         let now = self.clock.now();
+        // What was queued before has been submitted, and sends end with their submission.
+        self.measures.sent(now);
+        self.measures.turned(now);
         for _ in 0..COMPLETIONS_PER_TURN {
             let Some(completion) = self.completions.pop_front() else { return };
             if completion.user_data == RECEIVE {
@@ -277,6 +289,7 @@ impl Uring {
             let (path, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
+            self.measures.received(now);
             handler(&mut self.slab, now, path, datagram);
             Some(())
         });
@@ -289,6 +302,7 @@ impl Uring {
             // Most sends are done when they are submitted: their slots serve the rest of this batch.
             if self.ring.submit().is_ok() {
                 self.collect();
+                self.measures.sent(self.clock.now());
             }
         }
     }
@@ -317,7 +331,12 @@ impl Uring {
         counters.send_pool_exhausted = self.slab.exhausted();
         counters.send_pool_high_water = self.slab.high_water() as u64;
         counters.send_pool_used = self.slab.used() as u64;
+        counters.busy_permille = self.measures.busy_permille();
         counters
+    }
+
+    pub(crate) const fn measures(&self) -> &Measures {
+        &self.measures
     }
 }
 
