@@ -16,7 +16,8 @@ const CLIENTS = {
   'two-connections': 'node_modules/livekit-client-two-connections/dist/livekit-client.umd.js',
 };
 
-export async function startBrowser() {
+// `flags` are added to the command line.
+export async function startBrowser(flags = []) {
   const profile = await mkdtemp(path.join(tmpdir(), 'millrace-chromium-'));
   const speech = path.join(profile, 'speech.wav');
   await writeSpeech(speech);
@@ -39,6 +40,7 @@ export async function startBrowser() {
       '--disable-background-timer-throttling',
       '--disable-backgrounding-occluded-windows',
       '--disable-renderer-backgrounding',
+      ...flags,
     ],
   });
   const files = await serveFiles();
