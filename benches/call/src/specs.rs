@@ -80,6 +80,7 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
         pli: media == Media::Video,
         fir: false,
         encrypted: false,
+        home: None,
     }
 }
 

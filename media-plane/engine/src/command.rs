@@ -7,7 +7,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use srtp::keys::Keys;
-use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
+use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId, WorkerIndex};
 use units::rtp::{Mid, PayloadType, Rid, Ssrc};
 
 /// An order to the engine. Upserts are idempotent; a delete of what does not exist is no error.
@@ -157,6 +157,17 @@ pub struct PublicationSpec {
     pub fir: bool,
     /// Frames are encrypted end to end.
     pub encrypted: bool,
+    /// The publisher's worker, where it is another one than the engine's own: then its peer is not looked for here, and
+    /// packets come from there. All else is the same on all workers.
+    pub home: Option<Home>,
+}
+
+/// Where a publication's packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    pub worker: WorkerIndex,
+    /// The publisher's room, which a worker that has not its peer can't tell from it.
+    pub room: RoomId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What an engine counts, by name: each datagram and copy by how it ended, what it sends of its own, and how much of everything there is.
 
-use crate::discard::{CopyReason, Reason};
+use crate::discard::{CopyReason, Reason, RelayReason};
 
 /// Declares named counters.
 macro_rules! counters {
@@ -11,6 +11,7 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)+
             discarded: [u64; Reason::ALL.len()],
             copies_discarded: [u64; CopyReason::ALL.len()],
+            relayed_discarded: [u64; RelayReason::ALL.len()],
         }
 
         impl Default for Counters {
@@ -19,6 +20,7 @@ macro_rules! counters {
                     $($name: 0,)+
                     discarded: [0; Reason::ALL.len()],
                     copies_discarded: [0; CopyReason::ALL.len()],
+                    relayed_discarded: [0; RelayReason::ALL.len()],
                 }
             }
         }
@@ -91,6 +93,20 @@ counters! {
     history_exhausted,
     /// Probes that were duplicates of sent packets: they told the transport feedback only.
     probes_received,
+    /// Packets that were handed to other workers, one for each of them.
+    packets_relayed,
+    /// Packets that came from other workers: each of them is forwarded or discarded.
+    relayed_received,
+    /// Of them, those of which at least one copy was sent.
+    relayed_forwarded,
+    /// What was told to the homes of publications on other workers, and what found no room on the way.
+    demands_sent,
+    demands_dropped,
+    demands_received,
+    /// Demands for publications that are not here, yet or any more; or from too many workers.
+    demands_refused,
+    /// Edges whose worker said nothing any more.
+    edges_expired,
     peers_evicted,
     commands_refused,
     // How much there is now.
@@ -112,6 +128,10 @@ impl Counters {
         self.copies_discarded[reason as usize] += 1;
     }
 
+    pub(crate) const fn discard_relayed(&mut self, reason: RelayReason) {
+        self.relayed_discarded[reason as usize] += 1;
+    }
+
     #[must_use]
     pub const fn discarded(&self, reason: Reason) -> u64 {
         self.discarded[reason as usize]
@@ -122,10 +142,16 @@ impl Counters {
         self.copies_discarded[reason as usize]
     }
 
+    #[must_use]
+    pub const fn relayed_discarded(&self, reason: RelayReason) -> u64 {
+        self.relayed_discarded[reason as usize]
+    }
+
     /// Every counter with its name, in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let discarded = Reason::ALL.iter().map(|reason| (reason.name(), self.discarded(*reason)));
         let copies = CopyReason::ALL.iter().map(|reason| (reason.name(), self.copies_discarded(*reason)));
-        self.named().chain(discarded).chain(copies)
+        let relayed = RelayReason::ALL.iter().map(|reason| (reason.name(), self.relayed_discarded(*reason)));
+        self.named().chain(discarded).chain(copies).chain(relayed)
     }
 }

@@ -74,6 +74,8 @@ reasons! {
         Muted = "discarded_muted",
         /// No subscription took a copy.
         NotWanted = "discarded_not_wanted",
+        /// It was to go to other workers only, and there was no room on the way.
+        NotRelayed = "discarded_not_relayed",
         /// The engine panicked over it.
         Panic = "discarded_panic",
     }
@@ -119,6 +121,22 @@ reasons! {
         Changed = "copy_discarded_changed",
         /// The cipher refused: the end of its key's life.
         Seal = "copy_discarded_seal",
+    }
+}
+
+reasons! {
+    /// How a packet between two workers ended that was not forwarded by the one that it came to.
+    RelayReason {
+        /// There was no room on the way: it never left its publisher's worker.
+        NoRoom = "relayed_discarded_no_room",
+        /// Of no publication that this worker knows, or not from its home.
+        UnknownPublication = "relayed_discarded_unknown_publication",
+        /// Of a layer that its publication does not have.
+        UnknownLayer = "relayed_discarded_unknown_layer",
+        UnknownPayloadType = "relayed_discarded_unknown_payload_type",
+        Muted = "relayed_discarded_muted",
+        /// No subscription took a copy.
+        NotWanted = "relayed_discarded_not_wanted",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine: what there is, and in which order a datagram, a command and a moment pass through it.
 
+mod away;
 mod blanks;
 mod check;
 mod copying;
@@ -9,6 +10,7 @@ mod media;
 mod own_out;
 pub mod probe;
 mod recover;
+mod relaying;
 mod reports;
 mod resend;
 mod resource;
@@ -57,6 +59,8 @@ pub struct Engine<C: Cipher> {
     redundant: Redundant,
     peer_timers: Schedule<PeerId>,
     room_timers: Schedule<RoomId>,
+    /// When homes on other workers are to be told what is needed of publications.
+    demand_timers: Schedule<PublicationId>,
     work: Work,
 }
 
@@ -92,6 +96,7 @@ impl<C: Cipher> Engine<C> {
             redundant: Redundant::default(),
             peer_timers: Schedule::default(),
             room_timers: Schedule::default(),
+            demand_timers: Schedule::default(),
             work: Work::None,
             random,
             config,
@@ -146,6 +151,7 @@ impl<C: Cipher> Engine<C> {
             let next = self.rooms.get(slot).and_then(Room::next_at);
             self.room_timers.set(slot, next.map(|at| at.max(now + TICK_MIN)));
         }
+        self.tell_demands(now, out);
         let mut cursor = 0;
         while let Some(slot) = self.peer_timers.take_due(now, &mut cursor) {
             let Some(id) = self.peers.get(slot).map(|peer| peer.id) else { continue };
@@ -174,8 +180,9 @@ impl<C: Cipher> Engine<C> {
     /// When [`Self::tick`] is to be called next, if nothing comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (peer, room) = (self.peer_timers.earliest(), self.room_timers.earliest());
-        peer.into_iter().chain(room).min()
+        let timers =
+            [self.peer_timers.earliest(), self.room_timers.earliest(), self.demand_timers.earliest()];
+        timers.into_iter().flatten().min()
     }
 
     /// Whose work is in hand; after a panic, whose it was.

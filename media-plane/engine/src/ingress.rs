@@ -52,7 +52,7 @@ pub struct Ingress {
     pub reference_times: ReferenceTimes,
     sources: IndexMap<Ssrc, Source, Seeded>,
     sources_max: usize,
-    /// How often there were other keys.
+    /// Another one after each change of keys, and in each engine.
     generation: u32,
 }
 
@@ -116,7 +116,7 @@ impl Ingress {
             reference_times: ReferenceTimes::default(),
             sources: IndexMap::with_hasher(seed),
             sources_max,
-            generation: 0,
+            generation: first_generation(seed),
         }
     }
 
@@ -269,6 +269,11 @@ impl Source {
     pub fn media(&self) -> Option<Assignment> {
         self.assignment.filter(|assignment| !assignment.repair)
     }
+}
+
+/// Another one in each engine: streams are told from those of an engine that was there before, by other workers, too.
+const fn first_generation(seed: Seeded) -> u32 {
+    (seed.0 >> 32) as u32
 }
 
 /// How far ahead of what came itself a retransmission may be: some losses in a row, found by a probe.

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod pool;
 pub mod quality;
 pub mod random;
+pub mod relay;
 pub mod room;
 pub mod rtt;
 pub mod schedule;

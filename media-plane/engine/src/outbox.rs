@@ -1,7 +1,10 @@
-//! The one way out of the engine: lent send buffers, and events.
+//! The one way out of the engine: lent send buffers, events, and what other workers are told.
+
+use units::handle::WorkerIndex;
 
 use crate::event::Event;
 use crate::path::Path;
+use crate::relay::{Demand, Relayed};
 
 /// What the engine needs of the world. Implemented by the drivers' send slabs and by the simulator.
 pub trait Outbox {
@@ -14,6 +17,19 @@ pub trait Outbox {
     fn send(&mut self, path: &Path, len: usize);
 
     fn event(&mut self, event: Event);
+
+    /// Hands a packet with these bytes, at most [`DATAGRAM_LEN_MAX`], to another worker's `Engine::relayed`; what goes to
+    /// one worker stays in order. False if there is no room on the way, or no such worker: the caller counts it.
+    fn relay(&mut self, to: WorkerIndex, packet: &Relayed, bytes: &[u8]) -> bool {
+        let _ = (to, packet, bytes);
+        false
+    }
+
+    /// Hands a demand to another worker's `Engine::demand`. False if there is no room on the way, or no such worker.
+    fn demand(&mut self, to: WorkerIndex, demand: Demand) -> bool {
+        let _ = (to, demand);
+        false
+    }
 }
 
 /// The largest datagram that is received or sent: an Ethernet frame's worth.

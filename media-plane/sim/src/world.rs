@@ -532,6 +532,7 @@ fn publication_spec(kind: MediaKind) -> PublicationSpec {
         pli: is_video,
         fir: false,
         encrypted: false,
+        home: None,
     }
 }
 

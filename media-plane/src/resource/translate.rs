@@ -218,6 +218,7 @@ pub fn publication(spec: &v1::Publication) -> Result<PublicationSpec, String> {
         pli: spec.pli,
         fir: spec.fir,
         encrypted: spec.encrypted,
+        home: None,
     })
 }
 

@@ -52,7 +52,9 @@ impl<C: Cipher> Engine<C> {
                 encoding.key_frame.want(wish);
             }
         }
-        let publisher = publication.peer;
+        let Some(publisher) = publication.peer() else {
+            return self.key_frames_wanted_of_home(now, slot);
+        };
         let rtt = self.peers.get(publisher).and_then(|peer| peer.rtt);
         if let Some(at) = next_key_frame_request(publication, rtt) {
             self.peer_timers.bring_forward(publisher, at.max(now));
@@ -83,10 +85,11 @@ impl<C: Cipher> Engine<C> {
 
     fn is_forwarded(&mut self, publication: Slot<PublicationId>, layer: u8) -> bool {
         let Some(publication) = self.publications.get(publication) else { return false };
-        publication.subscribers.iter().any(|slot| {
-            let forwarder = self.subscriptions.get_mut(*slot).and_then(Subscription::running);
-            forwarder.is_some_and(|forwarder| forwarder.current_layer() == Some(layer))
-        })
+        publication.edges.show(layer)
+            || publication.subscribers.iter().any(|slot| {
+                let forwarder = self.subscriptions.get_mut(*slot).and_then(Subscription::running);
+                forwarder.is_some_and(|forwarder| forwarder.current_layer() == Some(layer))
+            })
     }
 }
 

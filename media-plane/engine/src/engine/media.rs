@@ -19,10 +19,12 @@ use crate::discard::Reason;
 use crate::egress::Plain;
 use crate::egress::sent::Origin;
 use crate::engine::copying::Copying;
+use crate::engine::relaying::PassedOn;
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
 use crate::ingress::capture::Captured;
 use crate::ingress::codec::{Picture, class};
+use crate::ingress::elements::ExtensionIds;
 use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Frame;
 use crate::ingress::source::Assignment;
@@ -35,16 +37,16 @@ use crate::slots::Slot;
 #[derive(Debug)]
 pub(super) struct Arrival<'a> {
     pub(super) publication: Slot<PublicationId>,
-    layer: u8,
-    ssrc: Ssrc,
+    pub(super) layer: u8,
+    pub(super) ssrc: Ssrc,
     /// The stream's identity.
-    source: Ssrc,
+    pub(super) source: Ssrc,
     pub(super) sequence: Seq,
-    out_of_order: bool,
+    pub(super) out_of_order: bool,
     /// How many packets before this one have not come.
     pub(super) missing: u64,
     pub(super) timestamp: u32,
-    marker: bool,
+    pub(super) marker: bool,
     pub(super) codec: PayloadCodec,
     /// Header and payload in the clear, without padding.
     pub(super) bytes: &'a mut [u8],
@@ -224,7 +226,8 @@ impl<C: Cipher> Engine<C> {
             });
         }
         if let Some(superseded) = superseded {
-            let source = self.peers.get(publication.peer).and_then(|peer| peer.ingress.source(superseded));
+            let peer = publication.peer().and_then(|peer| self.peers.get(peer));
+            let source = peer.and_then(|peer| peer.ingress.source(superseded));
             publication.past = publication.past.plus(source.map_or_else(Totals::default, Source::totals));
         }
         if alive || started {
@@ -282,7 +285,7 @@ impl<C: Cipher> Engine<C> {
         ))
     }
 
-    /// Keeps the packet for retransmission and sends a copy to each subscription that takes it.
+    /// Hands the packet to whoever takes it, here and on other workers.
     fn forward(
         &mut self,
         now: Instant,
@@ -301,21 +304,45 @@ impl<C: Cipher> Engine<C> {
         if publication.spec.muted {
             return Err(Reason::Muted);
         }
-        if publication.subscribers.is_empty() {
+        if publication.subscribers.is_empty() && publication.edges.is_empty() {
             return Err(Reason::NotWanted);
         }
         let ingress = self.peers.get(slot).map(|peer| &peer.ingress).ok_or(Reason::UnknownSource)?;
-        let captured = Captured::read(arrival.bytes, &ingress.ids, ingress.clock.offset());
-        if facts.payload_len > 0 {
-            let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
+        let ids = ingress.ids;
+        let captured = Captured::read(arrival.bytes, &ids, ingress.clock.offset());
+        let passed_on = self.pass_on(now, &arrival, (&facts, &layers), &ids, captured, out);
+        let sent = self.keep_and_copy(now, &ids, &mut arrival, (&facts, &layers), captured, out);
+        match (sent, passed_on) {
+            (0, PassedOn::Nowhere) => Err(Reason::NotWanted),
+            (0, PassedOn::NoRoom) => Err(Reason::NotRelayed),
+            _ => Ok(Outcome::Forwarded),
+        }
+    }
+
+    /// Keeps the packet for retransmission and sends a copy to each subscription here. Returns how many went.
+    pub(super) fn keep_and_copy(
+        &mut self,
+        now: Instant,
+        ids: &ExtensionIds,
+        arrival: &mut Arrival<'_>,
+        (facts, layers): (&Facts, &Scalability),
+        captured: Option<Captured>,
+        out: &mut impl Outbox,
+    ) -> usize {
+        let Some(publication) = self.publications.get_mut(arrival.publication) else { return 0 };
+        if publication.subscribers.is_empty() {
+            return 0;
+        }
+        if facts.payload_len > 0
+            && let Some(encoding) = publication.encoding_mut(arrival.layer)
+        {
             let (source, sequence) = (arrival.source, arrival.sequence);
             let clock = captured.map(|captured| captured.clock);
             if !encoding.history.keep(source, sequence, arrival.bytes, clock, &mut self.pool) {
                 self.counters.history_exhausted += 1;
             }
         }
-        let sent = self.fan_out(now, slot, &mut arrival, (&facts, &layers), captured, out);
-        if sent == 0 { Err(Reason::NotWanted) } else { Ok(Outcome::Forwarded) }
+        self.fan_out(now, ids, arrival, (facts, layers), captured, out)
     }
 
     /// What forwarding has to know of the packet, for all subscriptions.
@@ -356,16 +383,15 @@ impl<C: Cipher> Engine<C> {
     fn fan_out(
         &mut self,
         now: Instant,
-        slot: Slot<PeerId>,
+        ids: &ExtensionIds,
         arrival: &mut Arrival<'_>,
         (facts, layers): (&Facts, &Scalability),
         captured: Option<Captured>,
         out: &mut impl Outbox,
     ) -> usize {
         let wall_clock = self.wall_clock(now);
-        let Some(ids) = self.peers.get(slot).map(|peer| peer.ingress.ids) else { return 0 };
         if arrival.missing > 0 {
-            self.recover(now, &ids, arrival, facts, out);
+            self.recover(now, ids, arrival, facts, out);
         }
         let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
@@ -397,7 +423,7 @@ impl<C: Cipher> Engine<C> {
                 captured,
                 trailer_len,
             };
-            let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids: &ids };
+            let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids };
             if may_be_encoded && let Some(block) = subscription.red_block(codec) {
                 copy.facts = redundant.get_or_insert_with(|| {
                     let history = publication.encoding(arrival.layer).map(|encoding| &encoding.history);

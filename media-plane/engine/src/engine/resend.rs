@@ -21,6 +21,7 @@ use crate::engine::copying::passed;
 use crate::ingress::capture::Captured;
 use crate::ingress::key_frame::Wish;
 use crate::outbox::Outbox;
+use crate::room::publication::Publisher;
 use crate::slots::Slot;
 
 impl<C: Cipher> Engine<C> {
@@ -83,7 +84,10 @@ impl<C: Cipher> Engine<C> {
         let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
         let subscription = self.subscriptions.get_mut(subscription.ok_or(unknown)?).ok_or(unknown)?;
         let publication = self.publications.get(subscription.publication).ok_or(unknown)?;
-        let ids = self.peers.get(publication.peer).ok_or(unknown)?.ingress.ids;
+        let ids = match &publication.publisher {
+            Publisher::Here(peer) => self.peers.get(*peer).ok_or(unknown)?.ingress.ids,
+            Publisher::Away(away) => away.ids,
+        };
         let peer = self.peers.get_mut(slot).ok_or(unknown)?;
         let path = peer.destination().ok_or(NotSent::Unsendable)?;
         let outbound = peer.transport.outbound.as_mut().ok_or(NotSent::Unsendable)?;

@@ -11,7 +11,7 @@ use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
 use crate::peer::Peer;
 use crate::room::Room;
-use crate::room::publication::Publication;
+use crate::room::publication::{Publication, Publisher};
 use crate::room::subscription::Subscription;
 use crate::slots::Slot;
 
@@ -36,6 +36,14 @@ impl<C: Cipher> Engine<C> {
         while let Some(peer) = self.rooms.get(slot).and_then(|room| room.peers.last()).copied() {
             let Some(id) = self.peers.get(peer).map(|peer| peer.id) else { break };
             self.delete_peer(now, id)?;
+        }
+        // Those whose peers are on other workers.
+        while let Some(publication) = self.rooms.get(slot).and_then(|room| room.publications.last()).copied()
+        {
+            let Some(id) = self.publications.get(publication).map(|publication| publication.spec.id) else {
+                break;
+            };
+            self.delete_publication(now, id)?;
         }
         self.rooms.remove(id);
         self.room_timers.set(slot, None);
@@ -94,22 +102,28 @@ impl<C: Cipher> Engine<C> {
     }
 
     pub(super) fn upsert_publication(&mut self, now: Instant, spec: PublicationSpec) -> Result<(), Refusal> {
-        let peer_slot = self.peers.find(spec.peer).ok_or(Refusal::UnknownPeer)?;
+        let (publisher, room) = self.publisher_of(&spec)?;
         if spec.encodings.len() > ENCODINGS_MAX || spec.codecs.len() > CODECS_MAX {
             return Err(Refusal::Limit);
         }
         let Some(slot) = self.publications.find(spec.id) else {
-            return self.add_publication(now, spec, peer_slot);
+            return self.add_publication(now, spec, publisher, room);
         };
         let Some(publication) = self.publications.get_mut(slot) else {
             return Err(Refusal::UnknownPublication);
         };
-        if publication.peer != peer_slot || publication.spec.kind != spec.kind {
+        if publication.room != room || publication.spec.kind != spec.kind {
             return Err(Refusal::Taken);
         }
+        if !publication.publisher.is_same(&publisher) {
+            self.move_publication(slot, publisher)?;
+        }
+        let Some(publication) = self.publications.get_mut(slot) else {
+            return Err(Refusal::UnknownPublication);
+        };
         let unmuted = publication.spec.muted && !spec.muted;
         let muted = !publication.spec.muted && spec.muted;
-        if let Some(peer) = self.peers.get_mut(peer_slot) {
+        if let Some(peer) = publication.peer().and_then(|peer| self.peers.get_mut(peer)) {
             peer.ingress.signalled.upsert(slot, &spec);
         }
         publication.update(spec, &mut self.pool);
@@ -139,14 +153,9 @@ impl<C: Cipher> Engine<C> {
         }
         let Some(mut publication) = self.publications.remove(id) else { return Ok(()) };
         publication.clear(&mut self.pool);
-        if let Some(peer) = self.peers.get_mut(publication.peer) {
-            peer.publications.retain(|other| *other != slot);
-            let inbound = &mut peer.transport.inbound;
-            peer.ingress.release(slot, |ssrc| {
-                if let Some(inbound) = inbound {
-                    inbound.forget(ssrc);
-                }
-            });
+        self.demand_timers.set(slot, None);
+        if let Some(peer) = publication.peer() {
+            self.withdraw(peer, slot);
         }
         if let Some(room) = self.rooms.get_mut(publication.room) {
             room.publications.retain(|other| *other != slot);
@@ -198,6 +207,7 @@ impl<C: Cipher> Engine<C> {
         {
             self.want_key_frame_for(now, slot, Wish::Lock);
         }
+        self.demand_changed(now, publication_slot);
         Ok(())
     }
 
@@ -211,6 +221,7 @@ impl<C: Cipher> Engine<C> {
                 publication.clear(&mut self.pool);
             }
         }
+        self.demand_changed(now, subscription.publication);
         if let Some(peer) = self.peers.get_mut(subscription.peer) {
             peer.subscriptions.retain(|other| *other != slot);
             for ssrc in subscription.ssrcs() {
@@ -266,20 +277,25 @@ impl<C: Cipher> Engine<C> {
         &mut self,
         now: Instant,
         spec: PublicationSpec,
-        peer_slot: Slot<PeerId>,
+        publisher: Publisher,
+        room_slot: Slot<RoomId>,
     ) -> Result<(), Refusal> {
-        let Some(peer) = self.peers.get_mut(peer_slot) else { return Err(Refusal::UnknownPeer) };
-        if peer.publications.len() >= self.config.limits.publications_per_peer {
+        let id = spec.id;
+        let publication = Publication::new(spec, publisher, room_slot);
+        let mut peer = publication.peer().and_then(|peer| self.peers.get_mut(peer));
+        if peer
+            .as_ref()
+            .is_some_and(|peer| peer.publications.len() >= self.config.limits.publications_per_peer)
+        {
             return Err(Refusal::Limit);
         }
-        let id = spec.id;
-        let publication = Publication::new(spec, peer_slot, peer.room);
         let slot = self.publications.insert(id, publication).ok_or(Refusal::Limit)?;
-        peer.publications.push(slot);
-        if let Some(publication) = self.publications.get(slot) {
-            peer.ingress.signalled.upsert(slot, &publication.spec);
+        if let Some(peer) = &mut peer {
+            peer.publications.push(slot);
+            if let Some(publication) = self.publications.get(slot) {
+                peer.ingress.signalled.upsert(slot, &publication.spec);
+            }
         }
-        let room_slot = peer.room;
         if let Some(room) = self.rooms.get_mut(room_slot) {
             room.publications.push(slot);
             if let Some(at) = room.next_at() {
@@ -322,6 +338,7 @@ impl<C: Cipher> Engine<C> {
             peer.streams.insert(ssrc, slot);
         }
         self.want_key_frame_for(now, slot, Wish::Lock);
+        self.demand_changed(now, publication_slot);
         Ok(())
     }
 
@@ -335,6 +352,10 @@ impl<C: Cipher> Engine<C> {
             if let Some(subscription) = subscription {
                 self.want_key_frame_for(now, subscription, Wish::Lock);
             }
+        }
+        let relayed = self.publications.get(slot).map_or(0, |publication| publication.edges.layers());
+        if relayed != 0 {
+            self.want_key_frames(now, slot, relayed, Wish::Lock);
         }
     }
 }

@@ -43,7 +43,8 @@ impl<C: Cipher> Engine<C> {
 
     /// Lets each subscription of a publication get the best layer that there is now.
     pub(super) fn retarget(&mut self, now: Instant, slot: Slot<PublicationId>) {
-        let Some(publication) = self.publications.get(slot) else { return };
+        let Some(publication) = self.publications.get_mut(slot) else { return };
+        publication.fit_edges();
         let mut wanted_layers = 0_u8;
         for subscription in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
@@ -54,6 +55,7 @@ impl<C: Cipher> Engine<C> {
         if wanted_layers != 0 {
             self.want_key_frames(now, slot, wanted_layers, Wish::Lock);
         }
+        self.demand_changed(now, slot);
     }
 
     /// Temporal layers that are chosen by their frame rates follow them.
@@ -84,6 +86,7 @@ impl<C: Cipher> Engine<C> {
         for index in 0..count {
             let publication = self.rooms.get(slot).and_then(|room| room.publications.get(index)).copied();
             let Some(publication) = publication else { continue };
+            self.expire_edges(now, publication);
             self.tell_sources(now, publication, out);
             self.tell_stalled(now, publication, out);
             if self.publications.get_mut(publication).is_some_and(Publication::settle_layers) {
@@ -95,7 +98,7 @@ impl<C: Cipher> Engine<C> {
     /// Tells of streams that began too soon after others to be told of at once.
     fn tell_sources(&mut self, now: Instant, slot: Slot<PublicationId>, out: &mut impl Outbox) {
         let Some(publication) = self.publications.get_mut(slot) else { return };
-        let Some(peer) = self.peers.get(publication.peer) else { return };
+        let Some(peer) = publication.peer().and_then(|peer| self.peers.get(peer)) else { return };
         for layer in 0..forward::facts::LAYERS {
             if let Some(ssrc) = publication.tell_source(now, layer)
                 && let Some(source) = peer.ingress.source(ssrc)
@@ -122,12 +125,14 @@ impl<C: Cipher> Engine<C> {
 
     fn tell_quality(&mut self, slot: Slot<RoomId>, out: &mut impl Outbox) {
         let Some(room) = self.rooms.get(slot) else { return };
-        let mut publications = Vec::with_capacity(room.publications.len());
+        let is_here =
+            |slot: &&Slot<PublicationId>| self.publications.get(**slot).is_some_and(|it| it.away().is_none());
+        let mut publications = Vec::with_capacity(room.publications.iter().filter(is_here).count());
         let subscribers = |slot| self.publications.get(slot).map_or(0, |it| it.subscribers.len());
         let mut subscriptions = Vec::with_capacity(room.publications.iter().copied().map(subscribers).sum());
         for slot in &room.publications {
             let Some(publication) = self.publications.get_mut(*slot) else { continue };
-            let peer = self.peers.get(publication.peer);
+            let peer = publication.peer().and_then(|peer| self.peers.get(peer));
             let mut totals = publication.past;
             let mut jitter_us = 0;
             for source in publication.encodings.iter().filter_map(|encoding| encoding.source) {
@@ -136,8 +141,11 @@ impl<C: Cipher> Engine<C> {
                 jitter_us = jitter_us.max(source.reception.jitter_us());
             }
             let rtt_us = micros(peer.and_then(|peer| peer.rtt));
-            publications.push(totals.since(publication.told, publication.spec.id, rtt_us, jitter_us));
-            publication.told = totals;
+            // Of one whose home is on another worker, that one tells.
+            if publication.away().is_none() {
+                publications.push(totals.since(publication.told, publication.spec.id, rtt_us, jitter_us));
+                publication.told = totals;
+            }
             for slot in &publication.subscribers {
                 let Some(subscription) = self.subscriptions.get_mut(*slot) else { continue };
                 let clock_rate = publication.spec.codecs.first().map_or(0, |codec| codec.clock_rate);
@@ -155,7 +163,7 @@ impl<C: Cipher> Engine<C> {
                 subscription.told = totals;
             }
         }
-        if !publications.is_empty() {
+        if !publications.is_empty() || !subscriptions.is_empty() {
             out.event(Event::Quality { room: room.id, publications, subscriptions });
         }
     }

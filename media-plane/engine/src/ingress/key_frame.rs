@@ -53,6 +53,12 @@ impl KeyFrameRequest {
         true
     }
 
+    /// What is wanted now.
+    #[must_use]
+    pub const fn wish(&self) -> Option<Wish> {
+        self.wish
+    }
+
     /// Whether one was asked for just now, so that it is on its way; some publishers don't listen.
     #[must_use]
     pub const fn is_awaited(&self) -> bool {

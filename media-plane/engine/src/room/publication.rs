@@ -13,17 +13,22 @@ use crate::ingress::frame_rate::FrameRate;
 use crate::ingress::key_frame::KeyFrameRequest;
 use crate::pool::Pool;
 use crate::quality::Totals;
+use crate::relay::away::Away;
+use crate::relay::bit;
+use crate::relay::edges::Edges;
 use crate::room::speakers::Speaker;
 use crate::slots::Slot;
 
 #[derive(Debug)]
 pub struct Publication {
     pub spec: PublicationSpec,
-    pub peer: Slot<PeerId>,
+    pub publisher: Publisher,
     pub room: Slot<RoomId>,
     /// By layer, lowest first.
     pub encodings: Vec<Encoding>,
     pub subscribers: Vec<Slot<SubscriptionId>>,
+    /// To other workers; none if its home is not here.
+    pub edges: Edges,
     pub speaker: Speaker,
     /// What `Event::Quality` told up to.
     pub told: Totals,
@@ -31,6 +36,25 @@ pub struct Publication {
     pub past: Totals,
     /// Since then somebody waits for it: what did not come before was not wanted.
     pub expected_since: Option<Instant>,
+}
+
+/// Where the packets come from.
+#[derive(Debug)]
+pub enum Publisher {
+    Here(Slot<PeerId>),
+    Away(Away),
+}
+
+impl Publisher {
+    /// Whether it is the same peer, or on the same worker.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Here(one), Self::Here(other)) => one == other,
+            (Self::Away(one), Self::Away(other)) => one.home == other.home,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -48,12 +72,13 @@ pub struct Encoding {
 
 impl Publication {
     #[must_use]
-    pub fn new(spec: PublicationSpec, peer: Slot<PeerId>, room: Slot<RoomId>) -> Self {
+    pub fn new(spec: PublicationSpec, publisher: Publisher, room: Slot<RoomId>) -> Self {
         let mut publication = Self {
-            peer,
+            publisher,
             room,
             encodings: Vec::new(),
             subscribers: Vec::new(),
+            edges: Edges::default(),
             speaker: Speaker::default(),
             told: Totals::default(),
             past: Totals::default(),
@@ -77,6 +102,30 @@ impl Publication {
         self.fit_encodings();
     }
 
+    /// The publisher's peer, if it is here.
+    #[must_use]
+    pub const fn peer(&self) -> Option<Slot<PeerId>> {
+        match self.publisher {
+            Publisher::Here(peer) => Some(peer),
+            Publisher::Away(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn away(&self) -> Option<&Away> {
+        match &self.publisher {
+            Publisher::Here(_) => None,
+            Publisher::Away(away) => Some(away),
+        }
+    }
+
+    pub const fn away_mut(&mut self) -> Option<&mut Away> {
+        match &mut self.publisher {
+            Publisher::Here(_) => None,
+            Publisher::Away(away) => Some(away),
+        }
+    }
+
     /// Notes a packet of a layer. Returns whether the layer thereby became live.
     pub fn packet_came(&mut self, now: Instant, layer: u8) -> bool {
         let Some(encoding) = self.encodings.get_mut(usize::from(layer)) else { return false };
@@ -95,8 +144,35 @@ impl Publication {
         Some(source)
     }
 
+    /// The live layers, one bit each.
+    #[must_use]
+    pub fn live(&self) -> u8 {
+        let live = (0..).zip(&self.encodings).filter(|(_, encoding)| encoding.live);
+        live.fold(0, |bits, (layer, _)| bits | bit(layer))
+    }
+
+    /// Takes what the publication's home says of live layers. Returns whether that is new.
+    pub fn set_live(&mut self, live: u8) -> bool {
+        let before = self.live();
+        for (layer, encoding) in (0..).zip(&mut self.encodings) {
+            encoding.live = live & bit(layer) != 0;
+        }
+        self.live() != before
+    }
+
+    /// Finds out which layers go to which workers.
+    pub fn fit_edges(&mut self) {
+        let encodings = &self.encodings;
+        self.edges.fit(|layer_max| best_layer(encodings, layer_max));
+    }
+
     /// Layers that had no packet for a while although others had are not live any more. Returns whether that is new.
+    ///
+    /// Only the publication's home can tell: elsewhere no packets come of what nobody needs.
     pub fn settle_layers(&mut self) -> bool {
+        if self.away().is_some() {
+            return false;
+        }
         let newest = self.encodings.iter().filter_map(|encoding| encoding.packet_at).max();
         let mut changed = false;
         for encoding in &mut self.encodings {
@@ -123,6 +199,13 @@ impl Publication {
         }
     }
 
+    /// None of its streams is known any more.
+    pub fn sources_gone(&mut self) {
+        for encoding in &mut self.encodings {
+            encoding.source = None;
+        }
+    }
+
     pub fn encoding_mut(&mut self, layer: u8) -> Option<&mut Encoding> {
         self.encodings.get_mut(usize::from(layer))
     }
@@ -135,14 +218,7 @@ impl Publication {
     /// The best live layer of at most `layer_max`, else the lowest live one, else the best that may come.
     #[must_use]
     pub fn best_layer(&self, layer_max: u8) -> Option<u8> {
-        let live =
-            || (0_u8..).zip(&self.encodings).filter(|(_, encoding)| encoding.live).map(|(layer, _)| layer);
-        let last = u8::try_from(self.encodings.len()).ok()?.checked_sub(1)?;
-        live()
-            .take_while(|layer| *layer <= layer_max)
-            .last()
-            .or_else(|| live().next())
-            .or_else(|| Some(layer_max.min(last)))
+        best_layer(&self.encodings, layer_max)
     }
 
     #[must_use]
@@ -173,6 +249,16 @@ impl Publication {
     }
 }
 
+fn best_layer(encodings: &[Encoding], layer_max: u8) -> Option<u8> {
+    let live = || (0_u8..).zip(encodings).filter(|(_, encoding)| encoding.live).map(|(layer, _)| layer);
+    let last = u8::try_from(encodings.len()).ok()?.checked_sub(1)?;
+    live()
+        .take_while(|layer| *layer <= layer_max)
+        .last()
+        .or_else(|| live().next())
+        .or_else(|| Some(layer_max.min(last)))
+}
+
 /// How often it is told that another stream carries a layer.
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A layer without a packet for so long, while others have some, has ended.
@@ -199,7 +285,8 @@ mod tests {
             ("only above what is wanted", &[2], 0, 2),
             ("wanted beyond what there is", &[0, 1, 2], 9, 2),
         ] {
-            let mut publication = Publication::new(simulcast_spec(1, 1), Slot::at(0), Slot::at(0));
+            let mut publication =
+                Publication::new(simulcast_spec(1, 1), Publisher::Here(Slot::at(0)), Slot::at(0));
             for layer in live {
                 assert!(publication.packet_came(ms(0), *layer), "{name}");
             }
@@ -209,7 +296,8 @@ mod tests {
 
     #[test]
     fn layer_ends_when_others_go_on_without_it() {
-        let mut publication = Publication::new(simulcast_spec(1, 1), Slot::at(0), Slot::at(0));
+        let mut publication =
+            Publication::new(simulcast_spec(1, 1), Publisher::Here(Slot::at(0)), Slot::at(0));
         publication.packet_came(ms(0), 0);
         publication.packet_came(ms(0), 1);
         assert!(!publication.settle_layers(), "a pause of all is no end of one");

@@ -79,6 +79,7 @@ pub(crate) fn audio_spec(id: u64, peer: u64) -> PublicationSpec {
         pli: false,
         fir: false,
         encrypted: false,
+        home: None,
     }
 }
 

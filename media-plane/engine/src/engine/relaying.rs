@@ -1,0 +1,110 @@
+//! Packets of publications whose home is here, on their way to other workers; and what those say they need.
+
+use forward::facts::Facts;
+use forward::scalable::Scalability;
+use srtp::cipher::Cipher;
+use units::handle::{PublicationId, WorkerIndex};
+use units::time::Instant;
+
+use crate::command::MediaKind;
+use crate::discard::RelayReason;
+use crate::engine::Engine;
+use crate::engine::media::Arrival;
+use crate::ingress::capture::Captured;
+use crate::ingress::elements::ExtensionIds;
+use crate::ingress::key_frame::Wish;
+use crate::outbox::Outbox;
+use crate::relay::edges::Heard;
+use crate::relay::{Demand, Relayed, bit, layers};
+use crate::slots::Slot;
+
+/// What became of a packet for other workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PassedOn {
+    /// No other worker needs it.
+    Nowhere,
+    /// None of them could be given it.
+    NoRoom,
+    Relayed,
+}
+
+impl<C: Cipher> Engine<C> {
+    /// Another worker tells what its subscribers need of a publication that has its home here.
+    pub fn demand(&mut self, now: Instant, from: WorkerIndex, demand: &Demand) {
+        self.counters.demands_received += 1;
+        let slot = self.publications.find(demand.publication);
+        let publication = slot.and_then(|slot| self.publications.get_mut(slot));
+        let (Some(slot), Some(publication)) = (slot, publication.filter(|one| one.peer().is_some())) else {
+            // Its home may be about to be here: the demand is repeated.
+            self.counters.demands_refused += u64::from(!demand.is_nothing());
+            return;
+        };
+        if publication.edges.hear(now, from, demand) == Heard::TooMany {
+            self.counters.demands_refused += 1;
+            return;
+        }
+        publication.fit_edges();
+        for reason in [Wish::Repair, Wish::Lock, Wish::Lost] {
+            let wished = layers(u8::MAX).zip(demand.key_frames).filter(|(_, wish)| *wish == Some(reason));
+            let wished = wished.fold(0, |layers, (layer, _)| layers | bit(layer));
+            if wished != 0 {
+                self.want_key_frames(now, slot, wished, reason);
+            }
+        }
+    }
+
+    /// Hands a packet to each worker that needs its layer: as it is, one copy for all of that worker's subscribers.
+    pub(super) fn pass_on(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival<'_>,
+        (facts, layers): (&Facts, &Scalability),
+        ids: &ExtensionIds,
+        captured: Option<Captured>,
+        out: &mut impl Outbox,
+    ) -> PassedOn {
+        let Some(publication) = self.publications.get(arrival.publication) else { return PassedOn::Nowhere };
+        let layer = bit(arrival.layer);
+        if publication.edges.layers() & layer == 0 {
+            return PassedOn::Nowhere;
+        }
+        let relayed = Relayed {
+            publication: publication.spec.id,
+            facts: *facts,
+            layers: *layers,
+            payload_type: arrival.codec.payload_type,
+            header_len: u16::try_from(arrival.header_len).unwrap_or(u16::MAX),
+            ids: *ids,
+            captured,
+            live: publication.live(),
+        };
+        let (mut sent, mut is_missed) = (0, false);
+        for edge in publication.edges.iter().filter(|edge| edge.layers & layer != 0) {
+            if out.relay(edge.to, &relayed, arrival.bytes) {
+                sent += 1;
+            } else {
+                self.counters.discard_relayed(RelayReason::NoRoom);
+                is_missed |= edge.current & layer != 0;
+            }
+        }
+        self.counters.packets_relayed += sent;
+        if is_missed && publication.spec.kind == MediaKind::Video && is_needed(facts, layers) {
+            // Nothing is kept for a worker that is behind: what is missing there is made up for by a key frame.
+            self.want_key_frames(now, arrival.publication, layer, Wish::Lost);
+        }
+        if sent == 0 { PassedOn::NoRoom } else { PassedOn::Relayed }
+    }
+
+    /// Ends what no other worker has asked for in a while.
+    pub(super) fn expire_edges(&mut self, now: Instant, slot: Slot<PublicationId>) {
+        if let Some(publication) = self.publications.get_mut(slot) {
+            self.counters.edges_expired += publication.edges.expire(now);
+        }
+    }
+}
+
+/// Whether pictures that follow depend on the packet's, as far as that is known.
+fn is_needed(facts: &Facts, layers: &Scalability) -> bool {
+    let of_vp8 = facts.vp8.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id);
+    facts.payload_len > 0 && of_vp8.or_else(|| layers.temporal()).unwrap_or(0) == 0
+}
