@@ -3,20 +3,20 @@
 use std::fs;
 use std::time::Duration;
 
-use proto::media::v1::{Counter, CountersResponse, WorkerCounters};
+use proto::media::v1::{Bucket, Counter, CountersResponse, Histogram, WorkerCounters};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::grpc::request::CountersWanted;
+use crate::worker::mail::Counted;
 
 /// Waits for the threads that were asked; one that does not answer in time is left out.
 pub async fn collect(wanted: CountersWanted, log_lines_dropped: Option<&ErrorCounter>) -> CountersResponse {
     let CountersWanted { mut process, workers, helper } = wanted;
     let mut answers = Vec::new();
     for (worker, answer) in (0..).zip(workers) {
-        if let Ok(Ok(rows)) = timeout(PATIENCE, answer).await {
-            let counters = rows.into_iter().map(|(name, value)| counter(name.into(), value)).collect();
-            answers.push(WorkerCounters { worker, counters });
+        if let Ok(Ok(counted)) = timeout(PATIENCE, answer).await {
+            answers.push(of_worker(worker, counted));
         }
     }
     if let Ok(Ok(counters)) = timeout(PATIENCE, helper).await {
@@ -28,6 +28,16 @@ pub async fn collect(wanted: CountersWanted, log_lines_dropped: Option<&ErrorCou
     process.extend(of_the_system().into_iter().map(|(name, value)| (name.into(), value)));
     let process = process.into_iter().map(|(name, value)| counter(name, value)).collect();
     CountersResponse { workers: answers, process }
+}
+
+fn of_worker(worker: u32, counted: Counted) -> WorkerCounters {
+    let counters = counted.counters.into_iter().map(|(name, value)| counter(name.into(), value));
+    let histograms = counted.histograms.into_iter().map(|(name, histogram)| Histogram {
+        name: name.into(),
+        buckets: histogram.buckets().map(|it| Bucket { up_to: it.up_to, count: it.count }).collect(),
+        sum: histogram.sum(),
+    });
+    WorkerCounters { worker, counters: counters.collect(), histograms: histograms.collect() }
 }
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,7 +72,10 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_is_gone_is_left_out() {
         let (answering, answer) = oneshot::channel();
-        answering.send(vec![("packets", 7)]).unwrap();
+        let mut lens = units::histogram::Histogram::new();
+        lens.record_many(9, 2);
+        let counted = Counted { counters: vec![("packets", 7)], histograms: vec![("lens", lens)] };
+        answering.send(counted).unwrap();
         let wanted = CountersWanted {
             process: vec![("events".into(), 3)],
             workers: vec![oneshot::channel().1, answer],
@@ -70,7 +83,9 @@ mod tests {
         };
         let response = collect(wanted, None).await;
         let packets = Counter { name: "packets".into(), value: 7 };
-        assert_eq!(response.workers, [WorkerCounters { worker: 1, counters: vec![packets] }]);
+        let lens = Histogram { name: "lens".into(), buckets: vec![Bucket { up_to: 9, count: 2 }], sum: 18 };
+        let expected = WorkerCounters { worker: 1, counters: vec![packets], histograms: vec![lens] };
+        assert_eq!(response.workers, [expected]);
         for name in ["events", "process_open_files", "process_threads", "process_resident_bytes"] {
             assert!(
                 response.process.iter().any(|counter| counter.name == name && counter.value > 0),

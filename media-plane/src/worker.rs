@@ -28,7 +28,7 @@ use units::time::Instant;
 
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender, TaskBell};
-use crate::worker::mail::{Order, Outcome, Report, UNANSWERED_MAX};
+use crate::worker::mail::{Counted, Order, Outcome, Report, UNANSWERED_MAX};
 use crate::worker::panic::{Panics, Verdict, caught};
 
 /// What a worker is made of before it has a thread.
@@ -164,7 +164,7 @@ impl Worker {
                 Some(Order::Stop) => return false,
                 Some(Order::Counters(reply)) => {
                     // Whoever asked may have lost patience.
-                    let _ = reply.send(self.named_counters());
+                    let _ = reply.send(self.counted());
                 }
                 Some(Order::Command(command)) => {
                     let outcome = self.command(command);
@@ -263,7 +263,7 @@ impl Worker {
         self.reports.ring();
     }
 
-    fn named_counters(&self) -> Vec<(&'static str, u64)> {
+    fn counted(&self) -> Counted {
         let own = [
             ("worker_commands", self.counters.commands),
             ("worker_panics", self.panics.count()),
@@ -271,7 +271,13 @@ impl Worker {
             ("worker_events_dropped", self.counters.events_dropped),
             ("worker_wait_errors", self.counters.wait_errors),
         ];
-        own.into_iter().chain(self.engine.counters().iter()).chain(self.driver.counters().named()).collect()
+        let driver = self.driver.counters();
+        let all = own.into_iter().chain(self.engine.counters().iter()).chain(driver.named());
+        let histograms = self.driver.measures().named();
+        Counted {
+            counters: all.collect(),
+            histograms: histograms.map(|(name, histogram)| (name, histogram.clone())).collect(),
+        }
     }
 }
 

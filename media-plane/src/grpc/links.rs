@@ -15,7 +15,7 @@ use crate::helper::input::Input;
 use crate::helper::output::Output;
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender};
-use crate::worker::mail::{Order, Report, UNANSWERED_MAX};
+use crate::worker::mail::{Counted, Order, Report, UNANSWERED_MAX};
 
 /// Which command of which batch an answer belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl WorkerLink {
     }
 
     /// The answer never comes if the worker is too busy to be asked.
-    pub fn counters(&mut self) -> oneshot::Receiver<Vec<(&'static str, u64)>> {
+    pub fn counters(&mut self) -> oneshot::Receiver<Counted> {
         let (reply, answer) = oneshot::channel();
         // A dropped sender is an answer, too.
         let _ = self.orders.push(Order::Counters(reply));

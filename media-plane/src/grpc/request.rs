@@ -8,6 +8,7 @@ use tonic::Status;
 
 use crate::helper;
 use crate::resource::status;
+use crate::worker::mail::Counted;
 
 /// Resources, and what is so now with each.
 pub type Snapshot = Vec<(Arc<Resource>, status::Status)>;
@@ -52,6 +53,6 @@ pub enum Request {
 pub struct CountersWanted {
     pub process: Vec<(String, u64)>,
     /// By worker index.
-    pub workers: Vec<oneshot::Receiver<Vec<(&'static str, u64)>>>,
+    pub workers: Vec<oneshot::Receiver<Counted>>,
     pub helper: oneshot::Receiver<Box<helper::counters::Counters>>,
 }

@@ -3,13 +3,21 @@
 use engine::command::{Command, Refusal};
 use engine::event::Event;
 use tokio::sync::oneshot;
+use units::histogram::Histogram;
 
 /// From the hub. Each `Command` is answered by one [`Report::Done`], in order.
 #[derive(Debug)]
 pub enum Order {
     Command(Command),
-    Counters(oneshot::Sender<Vec<(&'static str, u64)>>),
+    Counters(oneshot::Sender<Counted>),
     Stop,
+}
+
+/// What a worker counted until now.
+#[derive(Debug, Default)]
+pub struct Counted {
+    pub counters: Vec<(&'static str, u64)>,
+    pub histograms: Vec<(&'static str, Histogram)>,
 }
 
 /// To the hub.
