@@ -10,6 +10,7 @@ mod layers;
 mod media;
 mod probe;
 mod red;
+mod relay;
 mod repair;
 mod round_trip;
 mod specs;

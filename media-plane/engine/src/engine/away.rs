@@ -59,8 +59,9 @@ impl<C: Cipher> Engine<C> {
         }
         let mut facts = packet.facts;
         let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet.ids));
+        let is_changed = publication.set_live(packet.live | bit(layer));
         publication.packet_came(now, layer);
-        if publication.set_live(packet.live | bit(layer)) {
+        if is_changed {
             self.retarget(now, slot);
         }
         self.learn_frame_rate(now, slot, &facts, &packet.layers);

@@ -40,6 +40,12 @@ impl KeyFrameRequest {
         self.unanswered = 0;
     }
 
+    /// The stream began: requests from before it were for nothing.
+    pub const fn began(&mut self) {
+        self.asked_at = None;
+        self.unanswered = 0;
+    }
+
     /// Whether to send a request now; assumes that it is then sent.
     pub fn ask(&mut self, now: Instant, layer: u8, rtt: Option<Duration>) -> bool {
         if self.next_at(layer, rtt).is_none_or(|at| now < at) {

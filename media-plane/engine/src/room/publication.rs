@@ -155,7 +155,10 @@ impl Publication {
     pub fn set_live(&mut self, live: u8) -> bool {
         let before = self.live();
         for (layer, encoding) in (0..).zip(&mut self.encodings) {
-            encoding.live = live & bit(layer) != 0;
+            let was_live = core::mem::replace(&mut encoding.live, live & bit(layer) != 0);
+            if encoding.live && !was_live {
+                encoding.key_frame.began();
+            }
         }
         self.live() != before
     }

@@ -22,10 +22,12 @@ use wire::vp8;
 
 use crate::command::{Command, IceCredentials, Refusal, RoomSpec};
 use crate::config::Config;
+use crate::discard::RelayReason;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use crate::path::{Path, Protocol};
+use crate::relay::{Demand, Relayed};
 use crate::tests::specs::{credentials, peer_spec, room_spec};
 
 /// Keeps what the engine sends and tells.
@@ -36,6 +38,10 @@ pub(crate) struct Recorder {
     pub(crate) events: Vec<Event>,
     /// No buffers are lent.
     pub(crate) exhausted: bool,
+    /// What is on its way to other workers, and how much may be: there are none without room.
+    pub(crate) relayed: Vec<(WorkerIndex, Relayed, Vec<u8>)>,
+    pub(crate) demands: Vec<(WorkerIndex, Demand)>,
+    pub(crate) room: usize,
 }
 
 impl Outbox for Recorder {
@@ -51,6 +57,22 @@ impl Outbox for Recorder {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn relay(&mut self, to: WorkerIndex, packet: &Relayed, bytes: &[u8]) -> bool {
+        let fits = self.relayed.len() < self.room;
+        if fits {
+            self.relayed.push((to, *packet, bytes.to_vec()));
+        }
+        fits
+    }
+
+    fn demand(&mut self, to: WorkerIndex, demand: Demand) -> bool {
+        let fits = self.demands.len() < self.room;
+        if fits {
+            self.demands.push((to, demand));
+        }
+        fits
     }
 }
 
@@ -105,7 +127,11 @@ impl World {
     }
 
     pub(crate) fn with_trailer(sif_trailer: &[u8]) -> Self {
-        let config = Config::new(WorkerIndex(0), 7, NtpTime(0xe000_0000_0000_0000));
+        Self::of_worker(WorkerIndex(0), 7, sif_trailer)
+    }
+
+    pub(crate) fn of_worker(worker: WorkerIndex, seed: u64, sif_trailer: &[u8]) -> Self {
+        let config = Config::new(worker, seed, NtpTime(0xe000_0000_0000_0000));
         let mut world = Self { engine: Engine::new(config), out: Recorder::default(), now: ms(1_000) };
         world.must(Command::UpsertRoom(RoomSpec { sif_trailer: sif_trailer.into(), ..room_spec(1) }));
         world
@@ -230,6 +256,10 @@ impl World {
             counters.iter().filter(|(name, _)| name.starts_with("discarded_")).map(|(_, count)| count).sum();
         let ended = counters.datagrams_forwarded + counters.datagrams_consumed + discarded;
         assert_eq!(counters.datagrams_received, ended);
+        // As did every packet of another worker; what did not leave here did not come there.
+        let discarded = RelayReason::ALL.iter().filter(|reason| **reason != RelayReason::NoRoom);
+        let discarded: u64 = discarded.map(|reason| counters.relayed_discarded(*reason)).sum();
+        assert_eq!(counters.relayed_received, counters.relayed_forwarded + discarded);
     }
 }
 
