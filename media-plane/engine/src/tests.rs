@@ -1,5 +1,6 @@
 //! The engine as a whole, driven by small clients that speak STUN, SRTP and RTCP with the pure cipher.
 
+mod bare_vp8;
 mod blanks;
 mod client;
 mod extensions;

@@ -43,10 +43,16 @@ pub struct DecodeTargets {
     /// The frame at which another target was taken without a key frame: its packets tell so.
     changed_at: Option<Seq>,
     verdicts: Verdicts,
-    /// By how much outgoing frame numbers lag behind.
+    numbers: FrameNumbers,
+}
+
+/// How frames are numbered as they go out: on and on, whatever the source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameNumbers {
+    /// By how much outgoing numbers lag behind.
     lag: u64,
     /// The number after the highest that was sent.
-    outgoing_next: Option<Seq>,
+    next: Option<Seq>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +72,7 @@ enum References {
 
 impl DecodeTargets {
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, numbers: FrameNumbers) -> Self {
         Self {
             limits,
             current: None,
@@ -77,8 +83,7 @@ impl DecodeTargets {
             is_stuck: false,
             changed_at: None,
             verdicts: Verdicts::new(),
-            lag: 0,
-            outgoing_next: None,
+            numbers,
         }
     }
 
@@ -90,6 +95,11 @@ impl DecodeTargets {
     pub fn switch(&mut self, first: Seq) {
         self.current = None;
         self.renumber(first);
+    }
+
+    #[must_use]
+    pub fn numbers(&self) -> FrameNumbers {
+        self.numbers
     }
 
     /// Whether nothing but a key frame leads to what is wanted.
@@ -108,7 +118,7 @@ impl DecodeTargets {
         order: Order,
     ) -> Result<Pass, Reason> {
         if order == Order::Late {
-            return self.pass_late(packet);
+            return self.pass_late(now, packet, key_frame);
         }
         let newest = self.verdicts.highest();
         let verdict = match newest.filter(|newest| packet.frame <= *newest) {
@@ -134,8 +144,15 @@ impl DecodeTargets {
         })
     }
 
-    fn pass_late(&mut self, packet: &Dependency) -> Result<Pass, Reason> {
-        match self.settle_late(packet).ok_or(Reason::UnknownPicture)? {
+    fn pass_late(&mut self, now: Instant, packet: &Dependency, key_frame: bool) -> Result<Pass, Reason> {
+        let newest = self.verdicts.highest().ok_or(Reason::UnknownPicture)?;
+        let verdict = if packet.frame > newest {
+            // What came in order behind it was nothing but padding.
+            self.decide(now, packet, key_frame)
+        } else {
+            self.settle_late(packet).ok_or(Reason::UnknownPicture)?
+        };
+        match verdict {
             Verdict::Forwarded(target) => Ok(self.send(packet, target)),
             Verdict::Dropped | Verdict::Missing(_) => Ok(Pass::Empty),
         }
@@ -314,8 +331,8 @@ impl DecodeTargets {
     }
 
     fn send(&mut self, packet: &Dependency, target: u8) -> Pass {
-        let outgoing = Seq(packet.frame.0.wrapping_sub(self.lag));
-        self.outgoing_next = self.outgoing_next.max(Some(outgoing.next()));
+        let outgoing = Seq(packet.frame.0.wrapping_sub(self.numbers.lag));
+        self.numbers.next = self.numbers.next.max(Some(outgoing.next()));
         let known = packet.known.as_ref();
         let ends_picture = packet.end_of_frame
             && known.is_some_and(|known| known.spatial == known.targets.get(target).spatial);
@@ -335,8 +352,8 @@ impl DecodeTargets {
     }
 
     fn renumber(&mut self, first: Seq) {
-        if let Some(next) = self.outgoing_next {
-            self.lag = first.0.wrapping_sub(next.0);
+        if let Some(next) = self.numbers.next {
+            self.numbers.lag = first.0.wrapping_sub(next.0);
         }
         self.verdicts.restart();
         self.broken = false;

@@ -1,5 +1,6 @@
 //! One subscription's forwarding state, and the order of its decisions.
 
+mod bare;
 pub mod own;
 #[cfg(test)]
 mod untouched;
@@ -34,8 +35,10 @@ pub struct Forwarder {
     selector: Selector,
     /// `None` for all classes but [`Class::Vp8`].
     vp8: Option<Munger>,
-    /// `None` for [`Class::Audio`] and [`Class::Vp8`]. Apart, as it is large.
+    /// `None` for [`Class::Audio`], and for [`Class::Vp8`] until a source leaves its layers to dependency descriptors.
+    /// Apart, as it is large.
     scalable: Option<Box<Scalable>>,
+    limits: Limits,
     /// `None` before the first packet.
     stream: Option<Stream>,
     /// After a pause the next packet begins anew, within this tolerance of the time that passed.
@@ -64,6 +67,7 @@ impl Forwarder {
             selector: Selector::new(),
             vp8: (class == Class::Vp8).then(|| Munger::new(0)),
             scalable: Scalable::new(class).map(Box::new),
+            limits: Limits { spatial: 0, temporal: 0 },
             stream: None,
             resume: None,
         }
@@ -93,13 +97,14 @@ impl Forwarder {
         if self.paused {
             return Err(Reason::Paused);
         }
-        if self.choose(facts)? == Choice::Switch {
+        if self.choose(facts, layers)? == Choice::Switch {
             self.switch(now, facts, layers)?;
         }
         let stream = self.stream.as_mut().ok_or(Reason::AwaitingKeyFrame)?;
         let place = stream.sequence.place(facts.sequence)?;
         if let Some(scalable) = &mut self.scalable
             && facts.payload_len > 0
+            && (self.vp8.is_none() || scalable.decides())
         {
             return stream.forward_layered(now, facts, layers, &place, scalable);
         }
@@ -132,6 +137,7 @@ impl Forwarder {
 
     /// The highest layers that the subscriber may get of a source that carries several.
     pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
         if let Some(scalable) = &mut self.scalable {
             scalable.set_limits(limits);
         }
@@ -182,13 +188,18 @@ impl Forwarder {
         self.selector.needs_key_frame().or_else(of_current)
     }
 
-    fn choose(&mut self, facts: &Facts) -> Result<Choice, Reason> {
+    fn choose(&mut self, facts: &Facts, layers: &Scalability) -> Result<Choice, Reason> {
         let choice = if self.class == Class::Audio {
             let goes_on = self.stream.as_ref().is_some_and(|stream| stream.source == facts.source);
             if goes_on && self.resume.is_none() { Choice::Continue } else { Choice::Switch }
         } else {
             self.selector.observe(facts);
-            self.selector.choose(facts)?
+            match self.selector.choose(facts)? {
+                Choice::Continue if facts.key_frame && self.is_told_otherwise(facts, layers) => {
+                    Choice::Switch
+                }
+                choice => choice,
+            }
         };
         match choice {
             // Nothing begins with what is late or empty.
@@ -225,9 +236,7 @@ impl Forwarder {
         if let (Some(munger), Some(descriptor)) = (&mut self.vp8, &facts.vp8) {
             munger.switch(descriptor);
         }
-        if let Some(scalable) = &mut self.scalable {
-            scalable.switch(layers);
-        }
+        self.switch_layers(facts, layers);
         Ok(())
     }
 

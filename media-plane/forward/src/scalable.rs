@@ -3,7 +3,7 @@
 use units::time::Instant;
 use wire::vp9::Descriptor;
 
-use crate::decode_target::DecodeTargets;
+use crate::decode_target::{DecodeTargets, FrameNumbers};
 use crate::dependency::{Dependency, Limits};
 use crate::discard::Reason;
 use crate::facts::{Class, Facts};
@@ -44,6 +44,8 @@ pub struct Scalable {
     stage: Stage,
     /// Of VP9 only.
     numbers: Option<Numbers>,
+    /// Where decode targets left off, if another stage decides now.
+    frame_numbers: FrameNumbers,
 }
 
 /// Who decides, as the source's last key frame had it.
@@ -83,12 +85,18 @@ impl Scalable {
     /// `None` for a class whose layers are told otherwise.
     #[must_use]
     pub fn new(class: Class) -> Option<Self> {
-        let numbers = match class {
-            Class::Audio | Class::Vp8 => return None,
-            Class::Vp9 => Some(Numbers::default()),
-            Class::Video => None,
-        };
-        Some(Self { limits: Limits { spatial: 0, temporal: 0 }, stage: Stage::Whole, numbers })
+        match class {
+            Class::Audio | Class::Vp8 => None,
+            Class::Vp9 => Some(Self { numbers: Some(Numbers::default()), ..Self::of_opaque() }),
+            Class::Video => Some(Self::of_opaque()),
+        }
+    }
+
+    /// Of a payload that is forwarded as it is.
+    #[must_use]
+    pub fn of_opaque() -> Self {
+        let limits = Limits { spatial: 0, temporal: 0 };
+        Self { limits, stage: Stage::Whole, numbers: None, frame_numbers: FrameNumbers::default() }
     }
 
     pub fn set_limits(&mut self, limits: Limits) {
@@ -103,9 +111,16 @@ impl Scalable {
     /// Another source, or the same one after a pause, goes on with a key frame.
     pub fn switch(&mut self, first: &Scalability) {
         let Scalability { vp9, dependency } = first;
+        if let Stage::DecodeTargets(targets) = &self.stage {
+            self.frame_numbers = targets.numbers();
+        }
         match (&mut self.stage, dependency, vp9) {
             (Stage::DecodeTargets(targets), Some(dependency), _) => targets.switch(dependency.frame),
-            (stage, Some(_), _) => *stage = Stage::DecodeTargets(DecodeTargets::new(self.limits)),
+            (stage, Some(dependency), _) => {
+                let mut targets = DecodeTargets::new(self.limits, self.frame_numbers);
+                targets.switch(dependency.frame);
+                *stage = Stage::DecodeTargets(targets);
+            }
             (Stage::Layers(layers), None, Some(_)) => layers.switch(),
             (stage, None, Some(_)) => *stage = Stage::Layers(Layers::new(self.limits)),
             (stage, None, None) => *stage = Stage::Whole,
@@ -113,6 +128,12 @@ impl Scalable {
         if let (Some(numbers), Some(vp9)) = (&mut self.numbers, vp9) {
             numbers.switch(vp9);
         }
+    }
+
+    /// Whether something tells of layers.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        !matches!(self.stage, Stage::Whole)
     }
 
     /// Whether the source has to send a key frame for what is wanted.

@@ -122,6 +122,12 @@ impl Descriptor {
         self.start_of_partition && self.partition == 0
     }
 
+    /// Whether it tells neither pictures nor layers apart.
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.picture_id.is_none() && self.tl0_picture_index.is_none() && self.temporal.is_none()
+    }
+
     /// Writes the descriptor with the values that its fields now have and says how long it is.
     ///
     /// A field is written if it is present; reserved bits are zero. `len` is that of the descriptor that was read.
@@ -238,6 +244,19 @@ mod tests {
             ),
         ] {
             assert_eq!(Descriptor::parse(payload), Ok(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptor_that_tells_nothing_of_pictures_and_layers_is_bare() {
+        for (name, payload, expected) in [
+            ("one byte", &[0x10, 0xff][..], true),
+            ("extended without a field", &[0x80, 0x00, 0xff], true),
+            ("key index alone", &[0x80, 0x10, 0xff, 0xff], true),
+            ("picture id", &[0x80, 0x80, 0x7f, 0xff], false),
+            ("temporal alone", &[0x80, 0x20, 0xbf, 0xff], false),
+        ] {
+            assert_eq!(Descriptor::parse(payload).unwrap().is_bare(), expected, "{name}");
         }
     }
 

@@ -351,7 +351,7 @@ impl<C: Cipher> Engine<C> {
         let picture = Picture::read(arrival.codec.codec, payload, layers);
         let ingress = self.peers.get_mut(slot).map(|peer| &mut peer.ingress);
         let (source, key_frame) = match (ingress, class(arrival.codec.codec)) {
-            (Some(ingress), Class::Vp9 | Class::Video) if !payload.is_empty() => {
+            (Some(ingress), class) if !payload.is_empty() && may_have_dependencies(class, &picture) => {
                 let told = ingress.learn_layers(arrival.ssrc, arrival.bytes, layers);
                 (ingress.source_mut(arrival.ssrc), told.unwrap_or(picture.key_frame))
             }
@@ -480,6 +480,15 @@ impl Arrival<'_> {
         let len = bytes.len().min(self.header_len + payload_len);
         self.bytes = bytes.split_at_mut(len).0;
         self
+    }
+}
+
+/// VP8 whose own descriptors tell of its pictures is forwarded by those.
+fn may_have_dependencies(class: Class, picture: &Picture) -> bool {
+    match class {
+        Class::Audio => false,
+        Class::Vp8 => picture.vp8.is_some_and(|descriptor| descriptor.is_bare()),
+        Class::Vp9 | Class::Video => true,
     }
 }
 

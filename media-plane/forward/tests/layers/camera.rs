@@ -9,7 +9,7 @@ use units::sequence::Seq;
 use wire::av1::dependency::CHAINS_MAX;
 use wire::av1::dependency::structure::{DecodeTarget, Differences, Indication};
 use wire::picture_id::PictureId;
-use wire::vp9;
+use wire::{vp8, vp9};
 
 /// How layers depend on each other.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Packet {
 pub(crate) enum Told {
     Dependencies,
     Vp9,
+    /// Dependency descriptors, beside VP8's own that tell nothing.
+    BareVp8,
 }
 
 #[derive(Debug)]
@@ -135,12 +137,13 @@ impl Camera {
 
     fn packet(&mut self, frame: &Frame, first: bool, last: bool) -> Packet {
         let layers = match self.told {
-            Told::Dependencies => {
+            Told::Dependencies | Told::BareVp8 => {
                 Scalability { vp9: None, dependency: Some(self.dependency(frame, first, last)) }
             }
             Told::Vp9 => Scalability { vp9: Some(self.vp9(frame, first, last)), dependency: None },
         };
         self.sequence += 1;
+        let key_frame = frame.key && first && frame.spatial == 0;
         let facts = Facts {
             source: Ssrc(self.source),
             layer: 0,
@@ -149,8 +152,8 @@ impl Camera {
             timestamp: u32::try_from(frame.picture & 0xffff).unwrap() * 3_000,
             marker: last && frame.is_last,
             payload_len: 100,
-            key_frame: frame.key && first && frame.spatial == 0,
-            vp8: None,
+            key_frame,
+            vp8: (self.told == Told::BareVp8).then_some(vp8::Descriptor { key_frame, ..BARE }),
             reference: None,
         };
         Packet { frame: frame.number, facts, layers }
@@ -219,3 +222,16 @@ impl Camera {
         }
     }
 }
+
+const BARE: vp8::Descriptor = vp8::Descriptor {
+    len: 1,
+    non_reference: false,
+    start_of_partition: true,
+    partition: 0,
+    picture_id: None,
+    tl0_picture_index: None,
+    temporal: None,
+    key_index: None,
+    key_frame: false,
+    dimensions: None,
+};
