@@ -9,6 +9,7 @@ use std::num::NonZeroU16;
 
 use clap::{Parser, ValueEnum};
 use driver::driver::Io;
+use driver::gso::Gso;
 
 use crate::cli::listen::Listen;
 use crate::cli::ports::{PortRange, Ports};
@@ -50,6 +51,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "auto")]
     pub io: IoChoice,
 
+    /// Whether equal packets to one client leave as one message; auto: where the kernel and the device can (UDP_SEGMENT).
+    #[arg(long, value_enum, default_value = "auto")]
+    pub gso: GsoChoice,
+
     /// Which library does DTLS.
     #[arg(long, value_enum, default_value = "dimpl")]
     pub dtls: DtlsChoice,
@@ -84,6 +89,12 @@ pub enum IoChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GsoChoice {
+    Auto,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtlsChoice {
     Dimpl,
     Webrtc,
@@ -101,6 +112,7 @@ pub struct Settings {
     pub node_addresses: Vec<IpAddr>,
     pub loopback_candidate: bool,
     pub io: Io,
+    pub gso: Gso,
     pub dtls: Implementation,
     pub pin: bool,
 }
@@ -141,6 +153,10 @@ impl Arguments {
                 IoChoice::IoUring => Io::IoUring,
                 IoChoice::Epoll => Io::Epoll,
             },
+            gso: match self.gso {
+                GsoChoice::Auto => Gso::Auto,
+                GsoChoice::Off => Gso::Off,
+            },
             dtls: match self.dtls {
                 DtlsChoice::Dimpl => Implementation::Dimpl,
                 DtlsChoice::Webrtc => Implementation::Webrtc,
@@ -171,7 +187,7 @@ mod tests {
             ("--grpc unix:/run/m.sock --workers 4 --pin", 4, true),
             ("--grpc unix:/run/m.sock --no-pin --udp-port 7000-7001", 2, false),
             ("--grpc 127.0.0.1:7000 --token secret --io epoll --dtls webrtc", 2, true),
-            ("--grpc [::1]:7000 --token secret --io io_uring", 2, true),
+            ("--grpc [::1]:7000 --token secret --io io_uring --gso off", 2, true),
             ("--grpc unix:/m --node-ip 192.0.2.1,2001:db8::1 --node-ip 192.0.2.2", 2, true),
         ] {
             let settings = parse(line).expect(line);

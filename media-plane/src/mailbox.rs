@@ -123,6 +123,7 @@ mod tests {
 
     use driver::clock::Clock;
     use driver::driver::{Driver, Io, Options};
+    use driver::gso::Gso;
     use proptest::prelude::*;
 
     use super::*;
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn no_wake_of_a_worker_is_lost() {
         let bell = Doorbell::new().unwrap();
-        let options = Options { io: Io::Epoll, address: None, port: 0, send_slots: 1 };
+        let options = Options { io: Io::Epoll, gso: Gso::Off, address: None, port: 0, send_slots: 1 };
         let mut driver = Driver::open(&options, &bell, Clock::start()).unwrap();
         let (sender, mut receiver) = ring(64, bell.clone());
         let thread = std::thread::spawn(move || send_all(sender));

@@ -100,6 +100,7 @@ impl Plane {
                 index: WorkerIndex(index),
                 core: cores.get(usize::from(index) % cores.len().max(1)).copied(),
                 io: settings.io,
+                gso: settings.gso,
                 ports: settings.ports.of_worker(index),
                 bell,
                 orders,

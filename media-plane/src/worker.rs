@@ -15,6 +15,7 @@ use std::time::Duration;
 use driver::clock::Clock;
 use driver::doorbell::Doorbell;
 use driver::driver::{Driver, Io, OpenError, Options};
+use driver::gso::Gso;
 use driver::pin::pin_to;
 use driver::slab::Slab;
 use engine::command::Command;
@@ -38,6 +39,7 @@ pub struct Setup {
     /// `None`: the system moves it between cores.
     pub core: Option<usize>,
     pub io: Io,
+    pub gso: Gso,
     /// Tried in turn.
     pub ports: RangeInclusive<u16>,
     /// Rung by the other ends of `orders` and `commands`.
@@ -119,14 +121,14 @@ struct Counters {
 
 impl Worker {
     fn new(setup: Setup) -> Result<Self, OpenError> {
-        let Setup { index, core, io, ports, bell, orders, commands, reports, helper } = setup;
+        let Setup { index, core, io, gso, ports, bell, orders, commands, reports, helper } = setup;
         if let Some(core) = core
             && let Err(error) = pin_to(core)
         {
             tracing::warn!(worker = index.0, core, %error, "cannot tie the worker to its core");
         }
         let clock = Clock::start();
-        let driver = open(io, ports, &bell, clock)?;
+        let driver = open((io, gso), ports, &bell, clock)?;
         let engine = new_engine(index, clock);
         let (panics, counters) = (Panics::default(), Counters::default());
         Ok(Self {
@@ -326,10 +328,15 @@ fn peer_of(command: &Command) -> Option<PeerId> {
 }
 
 /// Binds the first port that is free.
-fn open(io: Io, ports: RangeInclusive<u16>, bell: &Doorbell, clock: Clock) -> Result<Driver, OpenError> {
+fn open(
+    (io, gso): (Io, Gso),
+    ports: RangeInclusive<u16>,
+    bell: &Doorbell,
+    clock: Clock,
+) -> Result<Driver, OpenError> {
     let last = *ports.end();
     for port in ports {
-        let options = Options { io, address: None, port, send_slots: SEND_SLOTS };
+        let options = Options { io, gso, address: None, port, send_slots: SEND_SLOTS };
         match Driver::open(&options, bell, clock) {
             Err(OpenError::Bind { source, .. })
                 if source.kind() == io::ErrorKind::AddrInUse && port < last => {}

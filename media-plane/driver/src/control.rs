@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bytes of control data reserved per datagram: one `in6_pktinfo` message is 40.
+/// Bytes of control data reserved per message: one of `in6_pktinfo` is 40, one of `UDP_SEGMENT` 24.
 pub const LEN_MAX: usize = 64;
 
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
@@ -59,9 +59,35 @@ pub fn write_source(local: IpAddr, dual_stack: bool, out: &mut [u8; LEN_MAX]) ->
     aligned(HEADER_LEN + data_len)
 }
 
+/// Writes behind the first `start` bytes the control message that makes the kernel cut a message into datagrams of
+/// `segment_len` bytes, and tells the length of both.
+#[must_use]
+pub fn write_segment_len(segment_len: usize, start: usize, out: &mut [u8; LEN_MAX]) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "at most a datagram's length")]
+    let segment_len = segment_len as u16;
+    let message = &mut out[start..start + aligned(HEADER_LEN + 2)];
+    message[..ALIGN].copy_from_slice(&(HEADER_LEN + 2).to_ne_bytes());
+    message[ALIGN..ALIGN + 4].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
+    message[ALIGN + 4..ALIGN + 8].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
+    message[HEADER_LEN..HEADER_LEN + 2].copy_from_slice(&segment_len.to_ne_bytes());
+    start + message.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn source_and_segment_length_fit_together() {
+        for (name, dual_stack) in [("v4", false), ("dual stack", true)] {
+            let mut out = [0xff; LEN_MAX];
+            let start = write_source(Ipv4Addr::LOCALHOST.into(), dual_stack, &mut out);
+            let len = write_segment_len(1200, start, &mut out);
+            assert!(len <= LEN_MAX, "{name}");
+            assert_eq!(out[start..start + 8], 18_usize.to_ne_bytes(), "{name}");
+            assert_eq!(out[start + 16..start + 18], 1200_u16.to_ne_bytes(), "{name}");
+        }
+    }
 
     #[test]
     fn source_address_is_read_back() {

@@ -6,6 +6,14 @@ pub struct Counters {
     pub bytes_received: u64,
     pub datagrams_sent: u64,
     pub bytes_sent: u64,
+    /// Messages that the kernel took: a packet or a train each.
+    pub sends: u64,
+    /// Trains that the kernel refused where their packets might pass.
+    pub trains_refused: u64,
+    /// Packets of refused trains that passed by themselves.
+    pub resent_plainly: u64,
+    /// System calls that handed messages to the kernel.
+    pub submissions: u64,
     /// Longer than a receive buffer, or without a source address: not handed on.
     pub receive_malformed: u64,
     pub receive_errors: u64,
@@ -28,6 +36,13 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The kernel took a message of `segments` packets and `len` bytes.
+    pub(crate) const fn sent(&mut self, segments: usize, len: u64) {
+        self.sends += 1;
+        self.datagrams_sent += segments as u64;
+        self.bytes_sent += len;
+    }
+
     /// Every counter by its exported name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
@@ -35,6 +50,10 @@ impl Counters {
             ("io_bytes_received", self.bytes_received),
             ("io_datagrams_sent", self.datagrams_sent),
             ("io_bytes_sent", self.bytes_sent),
+            ("io_sends", self.sends),
+            ("io_trains_refused", self.trains_refused),
+            ("io_resent_plainly", self.resent_plainly),
+            ("io_submissions", self.submissions),
             ("io_receive_malformed", self.receive_malformed),
             ("io_receive_errors", self.receive_errors),
             ("io_send_errors", self.send_errors),

@@ -10,9 +10,10 @@ use units::time::Instant;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::Handler;
+use crate::driver::{Handler, Options};
+use crate::gso::Segmentation;
 use crate::measures::Measures;
-use crate::send_header::SendHeader;
+use crate::send_batch::{SendBatch, Way};
 use crate::slab::Slab;
 use crate::socket::WorkerSocket;
 use crate::{control, sockaddr};
@@ -37,14 +38,20 @@ pub struct Epoll {
     bell: Doorbell,
     clock: Clock,
     receive: Receive,
-    headers: Box<[SendHeader]>,
+    sends: SendBatch,
+    segmentation: Segmentation,
     slab: Slab,
     counters: Counters,
     measures: Measures,
 }
 
 impl Epoll {
-    pub(crate) fn open(socket: WorkerSocket, bell: Doorbell, clock: Clock, slots: usize) -> io::Result<Self> {
+    pub(crate) fn open(
+        socket: WorkerSocket,
+        bell: Doorbell,
+        clock: Clock,
+        options: &Options,
+    ) -> io::Result<Self> {
         // SAFETY: takes no pointers; the result is checked before use.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -59,14 +66,16 @@ impl Epoll {
                 return Err(io::Error::last_os_error());
             }
         }
+        let segmentation = Segmentation::probe(options.gso, &socket);
         Ok(Self {
             poll,
             socket,
             bell,
             clock,
             receive: Receive::new(),
-            headers: SendHeader::pool(BATCH),
-            slab: Slab::new(slots),
+            sends: SendBatch::new(),
+            segmentation,
+            slab: Slab::new(options.send_slots),
             counters: Counters::default(),
             measures: Measures::default(),
         })
@@ -89,77 +98,26 @@ impl Epoll {
         }
         self.measures.woke(self.counters.datagrams_received - before);
         self.measures.turned(self.clock.now());
+        // All at once: the more packets of one destination come together, the longer are its trains.
+        self.flush();
         Ok(())
     }
 
-    /// Sends all that waits in the slab. What the kernel does not take at once is dropped and counted: a late media
-    /// packet is worth less than the next one.
+    /// Sends all that waits in the slab.
     pub(crate) fn flush(&mut self) {
         if self.slab.waiting() == 0 {
             self.measures.nothing_to_send();
             return;
         }
         self.counters.flushes += 1;
-        let departures = self.slab.take_departures();
-        for batch in departures.chunks(BATCH) {
-            // SAFETY: mmsghdr is plain data for which all zeroes is a value.
-            let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
-            let mut count = 0;
-            let mut lens = [0_u64; BATCH];
-            for (departure, header) in batch.iter().zip(self.headers.iter_mut()) {
-                let bytes = &self.slab.buffer(departure.slot)[..departure.len];
-                match header.describe(bytes, &departure.path, self.socket.dual_stack()) {
-                    Some(message) => {
-                        lens[count] = departure.len as u64;
-                        // SAFETY: `message` points into `header`, which lives in the pool and is not written before the send.
-                        messages[count].msg_hdr = unsafe { *message };
-                        count += 1;
-                    }
-                    None => self.counters.send_errors += 1,
-                }
-            }
-            self.send_batch(&mut messages[..count], &lens);
-            for departure in batch {
-                self.slab.release(departure.slot);
-            }
+        let departures = self.slab.take_departures(self.segmentation.is_on());
+        let Self { sends, slab, socket, segmentation, counters, measures, .. } = self;
+        sends.send(&departures, Way { slab, socket, segmentation, counters, measures });
+        for departure in &departures {
+            self.slab.release(departure.slot);
         }
         self.slab.return_departures(departures);
         self.measures.sent(self.clock.now());
-    }
-
-    fn send_batch(&mut self, messages: &mut [libc::mmsghdr], lens: &[u64; BATCH]) {
-        let mut start = 0;
-        while start < messages.len() {
-            let rest = &mut messages[start..];
-            #[expect(clippy::cast_possible_truncation, reason = "at most BATCH")]
-            let count = rest.len() as u32;
-            // SAFETY: each header points to a name, a control block and a buffer that outlive the call (see `flush`).
-            let sent = unsafe {
-                libc::sendmmsg(self.socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_DONTWAIT)
-            };
-            match usize::try_from(sent) {
-                Ok(sent) if sent > 0 => {
-                    self.counters.datagrams_sent += sent as u64;
-                    self.counters.bytes_sent += lens[start..start + sent].iter().sum::<u64>();
-                    start += sent;
-                }
-                _ => {
-                    let error = io::Error::last_os_error();
-                    match error.kind() {
-                        io::ErrorKind::Interrupted => {}
-                        io::ErrorKind::WouldBlock => {
-                            self.counters.send_blocked += rest.len() as u64;
-                            return;
-                        }
-                        _ => {
-                            // The first message is the one that was refused.
-                            self.counters.send_errors += 1;
-                            start += 1;
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// Waits until there is something to do; tells whether the socket is readable and whether the bell was rung.
@@ -202,8 +160,12 @@ impl Epoll {
                 self.flush();
             }
         }
-        self.flush();
         Ok(count == BATCH)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn socket(&self) -> &WorkerSocket {
+        &self.socket
     }
 
     pub(crate) const fn slab(&mut self) -> &mut Slab {

@@ -10,6 +10,8 @@ use units::time::Instant;
 pub struct Measures {
     /// Datagrams that came at once, of wakes that brought any.
     pub wake_datagrams: Histogram,
+    /// Packets of each message that the kernel took: 1, or the length of a train.
+    pub send_segments: Histogram,
     /// From the receipt of a datagram to the end of the flush that carried what it brought about, in microseconds.
     pub forward_latency_us: Histogram,
     waiting: Waiting,
@@ -35,6 +37,10 @@ impl Measures {
         }
     }
 
+    pub(crate) const fn message(&mut self, segments: usize) {
+        self.send_segments.record(segments as u64);
+    }
+
     pub(crate) fn woke(&mut self, datagrams: u64) {
         if datagrams > 0 {
             self.wake_datagrams.record(datagrams);
@@ -54,8 +60,12 @@ impl Measures {
 
     /// Every histogram by its exported name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
-        [("io_wake_datagrams", &self.wake_datagrams), ("io_forward_latency_us", &self.forward_latency_us)]
-            .into_iter()
+        [
+            ("io_wake_datagrams", &self.wake_datagrams),
+            ("io_send_segments", &self.send_segments),
+            ("io_forward_latency_us", &self.forward_latency_us),
+        ]
+        .into_iter()
     }
 }
 

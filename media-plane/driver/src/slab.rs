@@ -1,8 +1,12 @@
 //! The send slab: a pool of buffers that the engine fills and the driver sends.
 
+use std::hash::{BuildHasher, RandomState};
+
 use engine::event::Event;
 use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use engine::path::Path;
+
+use crate::grouping::Grouping;
 
 /// A buffer's index within its slab.
 pub(crate) type Slot = u32;
@@ -22,6 +26,7 @@ pub struct Slab {
     free: Vec<Slot>,
     lent: Option<Slot>,
     departures: Vec<Departure>,
+    grouping: Grouping,
     events: Vec<Event>,
     exhausted: u64,
     high_water: usize,
@@ -38,6 +43,7 @@ impl Slab {
             free,
             lent: None,
             departures: Vec::with_capacity(slots),
+            grouping: Grouping::new(slots, RandomState::new().hash_one(slots)),
             events: Vec::new(),
             exhausted: 0,
             high_water: 0,
@@ -50,8 +56,13 @@ impl Slab {
         self.events.drain(..)
     }
 
-    pub(crate) fn take_departures(&mut self) -> Vec<Departure> {
-        std::mem::take(&mut self.departures)
+    /// What waits, in the order in which it was sent; if `grouped`, what goes to one destination comes together.
+    pub(crate) fn take_departures(&mut self, grouped: bool) -> Vec<Departure> {
+        let mut departures = std::mem::take(&mut self.departures);
+        if grouped {
+            self.grouping.arrange(&mut departures);
+        }
+        departures
     }
 
     /// Gives the emptied list back, so that its allocation is used again.
@@ -139,7 +150,7 @@ mod tests {
         slab.lend(3).unwrap().copy_from_slice(b"one");
         slab.lend(3).unwrap().copy_from_slice(b"two");
         slab.send(&path(), 3);
-        let departures = slab.take_departures();
+        let departures = slab.take_departures(true);
         assert_eq!(departures.len(), 1);
         assert_eq!(&slab.buffer(departures[0].slot)[..3], b"two");
     }
@@ -153,7 +164,7 @@ mod tests {
         }
         assert!(slab.lend(10).is_none());
         assert_eq!(slab.exhausted(), 1);
-        let departures = slab.take_departures();
+        let departures = slab.take_departures(true);
         assert_eq!(slab.used(), 2);
         slab.release(departures[0].slot);
         assert_eq!(slab.used(), 1);

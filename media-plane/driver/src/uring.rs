@@ -14,12 +14,14 @@ use units::time::Instant;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::Handler;
+use crate::driver::{Handler, Options};
+use crate::flights::Flights;
+use crate::gso::{Segmentation, may_be_the_trains_fault};
 use crate::measures::Measures;
 use crate::receive_ring::{BUFFER_LEN, GROUP, ReceiveRing};
-use crate::send_header::SendHeader;
-use crate::slab::{Slab, Slot};
+use crate::slab::{Departure, Slab};
 use crate::socket::WorkerSocket;
+use crate::train::next_train;
 use crate::{control, sockaddr};
 
 const SUBMISSIONS: u32 = 1024;
@@ -32,7 +34,7 @@ const SOCKET: Fixed = Fixed(0);
 /// The registered index of the doorbell.
 const BELL: Fixed = Fixed(1);
 
-/// What a completion belongs to; sends carry their slot above.
+/// What a completion belongs to; sends carry the number of their flight above.
 const RECEIVE: u64 = 0;
 const BELL_READ: u64 = 1;
 const SEND: u64 = 2;
@@ -49,11 +51,13 @@ pub struct Uring {
     receive_armed: bool,
     bell_count: ManuallyDrop<Box<u64>>,
     bell_armed: bool,
-    headers: ManuallyDrop<Box<[SendHeader]>>,
+    flights: ManuallyDrop<Flights>,
+    segmentation: Segmentation,
+    /// Packets of refused trains, to be sent by themselves.
+    again: Vec<Departure>,
     slab: ManuallyDrop<Slab>,
     /// Taken from the ring and not yet seen to; sends are seen to at once.
     completions: VecDeque<Completion>,
-    in_flight: usize,
     counters: Counters,
     measures: Measures,
 }
@@ -68,7 +72,7 @@ struct Completion {
 
 impl std::fmt::Debug for Uring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Uring").field("in_flight", &self.in_flight).finish_non_exhaustive()
+        f.debug_struct("Uring").field("in_flight", &self.flights.in_flight()).finish_non_exhaustive()
     }
 }
 
@@ -78,7 +82,7 @@ impl Uring {
         socket: WorkerSocket,
         bell: &Doorbell,
         clock: Clock,
-        slots: usize,
+        options: &Options,
     ) -> io::Result<Self> {
         let ring: IoUring = IoUring::builder()
             .setup_single_issuer()
@@ -88,6 +92,7 @@ impl Uring {
             .build(SUBMISSIONS)?;
         ring.submitter().register_files(&[socket.as_raw_fd(), bell.as_raw_fd()])?;
         let receive = ReceiveRing::register(&ring)?;
+        let segmentation = Segmentation::probe(options.gso, &socket);
         // SAFETY: msghdr is plain data for which all zeroes is a value.
         let mut receive_header: libc::msghdr = unsafe { std::mem::zeroed() };
         #[expect(clippy::cast_possible_truncation, reason = "28")]
@@ -103,10 +108,11 @@ impl Uring {
             receive_armed: false,
             bell_count: ManuallyDrop::new(Box::new(0)),
             bell_armed: false,
-            headers: ManuallyDrop::new(SendHeader::pool(slots)),
-            slab: ManuallyDrop::new(Slab::new(slots)),
+            flights: ManuallyDrop::new(Flights::new(SUBMISSIONS as usize)),
+            segmentation,
+            again: Vec::new(),
+            slab: ManuallyDrop::new(Slab::new(options.send_slots)),
             completions: VecDeque::with_capacity(COMPLETIONS_PER_TURN),
-            in_flight: 0,
             counters: Counters::default(),
             measures: Measures::default(),
         })
@@ -130,7 +136,7 @@ impl Uring {
     /// Submits all that waits in the slab.
     pub(crate) fn flush(&mut self) {
         self.queue_departures();
-        match self.ring.submit() {
+        match self.submit() {
             Ok(_) => self.measures.sent(self.clock.now()),
             // What was queued stays in the ring, for the next turn.
             Err(_) => self.counters.send_errors += 1,
@@ -155,54 +161,92 @@ impl Uring {
 
     /// Every departure ends in the ring or is counted: no slot is lost, whatever the kernel says.
     fn queue_departures(&mut self) {
-        if self.slab.waiting() == 0 {
+        if self.slab.waiting() == 0 && self.again.is_empty() {
             return;
         }
         self.counters.flushes += 1;
-        let departures = self.slab.take_departures();
+        let again = std::mem::take(&mut self.again);
+        // A ring that took no entry takes none of the same flush.
         let mut refused = false;
-        for departure in &departures {
-            let bytes = &self.slab.buffer(departure.slot)[..departure.len];
-            let header = &mut self.headers[departure.slot as usize];
-            let message = header.describe(bytes, &departure.path, self.socket.dual_stack());
-            // A ring that took no entry takes none of the same batch.
-            let queued = message.filter(|_| !refused).is_some_and(|message| {
-                let entry = opcode::SendMsg::new(SOCKET, message).build();
-                refused = self.push(&entry.user_data(SEND | u64::from(departure.slot) << 8)).is_err();
-                !refused
-            });
-            if queued {
-                self.in_flight += 1;
-            } else {
-                self.counters.send_errors += 1;
-                self.slab.release(departure.slot);
+        for departure in &again {
+            refused = refused || !self.queue(std::slice::from_ref(departure), true);
+            if refused {
+                self.not_sent(std::slice::from_ref(departure));
+            }
+        }
+        let departures = self.slab.take_departures(self.segmentation.is_on());
+        let mut rest = &departures[..];
+        while !rest.is_empty() {
+            let (train, after) = next_train(rest, self.segmentation.segments_max());
+            rest = after;
+            refused = refused || !self.queue(train, false);
+            if refused {
+                self.not_sent(train);
             }
         }
         self.slab.return_departures(departures);
     }
 
+    /// Puts a train into the ring; false if there is no room for it.
+    fn queue(&mut self, train: &[Departure], plain_again: bool) -> bool {
+        if !self.has_room(true) {
+            return false;
+        }
+        let Some((number, flight)) = self.flights.start() else { return false };
+        flight.plain_again = plain_again;
+        let Some(message) = flight.header.describe(&self.slab, train, self.socket.dual_stack()) else {
+            self.flights.end(number);
+            self.not_sent(train);
+            return true;
+        };
+        let entry = opcode::SendMsg::new(SOCKET, message).build();
+        let pushed = self.push(&entry.user_data(SEND | u64::from(number) << 8)).is_ok();
+        if !pushed {
+            self.flights.end(number);
+        }
+        pushed
+    }
+
+    fn not_sent(&mut self, train: &[Departure]) {
+        self.counters.send_errors += train.len() as u64;
+        for departure in train {
+            self.slab.release(departure.slot);
+        }
+    }
+
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-        if !self.has_room() {
+        if !self.has_room(false) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         // SAFETY: what the entry points to (headers, slab, receive header, bell count) is owned by `self` at
-        // addresses that stay, and is kept until the ring is gone (see `Drop`); a slot's buffer and header are
-        // not written again before its completion releases the slot.
+        // addresses that stay, and is kept until the ring is gone (see `Drop`); a flight's
+        // buffers and header are not written again before its completion ends it.
         unsafe { self.ring.submission().push(entry) }.map_err(io::Error::other)
     }
 
-    /// Whether another entry fits, after a submission if need be.
-    fn has_room(&mut self) -> bool {
-        while self.ring.submission().is_full() {
-            match self.ring.submit() {
-                Ok(count) if count > 0 => {}
-                // EBUSY: the completion queue is full; taking completions makes room.
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) && self.collect() > 0 => {}
-                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
-                _ => return false,
+    /// Whether another entry fits, and if it is for a message, another may be under way; after a submission if need be.
+    fn has_room(&mut self, for_message: bool) -> bool {
+        while self.ring.submission().is_full() || (for_message && self.flights.are_all_under_way()) {
+            let submitted = match self.submit() {
+                Ok(count) => count > 0,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => true,
+                    // The completion queue is full; taking completions makes room.
+                    Some(libc::EBUSY) => false,
+                    _ => return false,
+                },
+            };
+            // Most sends are done when they are submitted.
+            if self.collect() == 0 && !submitted {
+                return false;
             }
         }
         true
+    }
+
+    fn submit(&mut self) -> io::Result<usize> {
+        self.counters.submissions += 1;
+        self.ring.submit()
     }
 
     /// Submits, and waits for a completion or the deadline.
@@ -300,26 +344,50 @@ impl Uring {
         if self.slab.waiting() > self.slab.slots() / 2 {
             self.queue_departures();
             // Most sends are done when they are submitted: their slots serve the rest of this batch.
-            if self.ring.submit().is_ok() {
+            if self.submit().is_ok() {
                 self.collect();
                 self.measures.sent(self.clock.now());
             }
         }
     }
 
-    fn sent(&mut self, slot: u64, result: i32) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Ok(slot) = Slot::try_from(slot) {
-            self.slab.release(slot);
+    fn sent(&mut self, number: u64, result: i32) {
+        let Some((number, flight)) =
+            u32::try_from(number).ok().and_then(|number| Some((number, self.flights.flight(number)?)))
+        else {
+            return;
+        };
+        let segments = flight.header.segments();
+        let is_train = segments > 1;
+        if is_train && may_be_the_trains_fault(-result) {
+            self.counters.trains_refused += 1;
+            self.again.extend(flight.header.departures());
+            self.flights.end(number);
+            return;
         }
         match u64::try_from(result) {
             Ok(len) => {
-                self.counters.datagrams_sent += 1;
-                self.counters.bytes_sent += len;
+                self.counters.sent(segments, len);
+                self.measures.message(segments);
+                if is_train {
+                    self.segmentation.train_passed();
+                } else if flight.plain_again {
+                    self.counters.resent_plainly += 1;
+                    self.segmentation.passed_only_plainly();
+                }
             }
-            Err(_) if -result == libc::EAGAIN => self.counters.send_blocked += 1,
-            Err(_) => self.counters.send_errors += 1,
+            Err(_) if -result == libc::EAGAIN => self.counters.send_blocked += segments as u64,
+            Err(_) => self.counters.send_errors += segments as u64,
         }
+        for departure in flight.header.departures() {
+            self.slab.release(departure.slot);
+        }
+        self.flights.end(number);
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn socket(&self) -> &WorkerSocket {
+        &self.socket
     }
 
     pub(crate) fn slab(&mut self) -> &mut Slab {
@@ -355,7 +423,7 @@ impl Drop for Uring {
             // SAFETY: as above, and no operation is left that could touch this memory.
             unsafe {
                 ManuallyDrop::drop(&mut self.receive);
-                ManuallyDrop::drop(&mut self.headers);
+                ManuallyDrop::drop(&mut self.flights);
                 ManuallyDrop::drop(&mut self.slab);
                 ManuallyDrop::drop(&mut self.receive_header);
                 ManuallyDrop::drop(&mut self.bell_count);
@@ -391,6 +459,8 @@ fn datagram<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::Io;
+    use crate::gso::Gso;
     use engine::outbox::Outbox;
     use std::fs::File;
     use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -400,7 +470,8 @@ mod tests {
     fn open(slots: usize) -> (Uring, u16) {
         let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let port = socket.port().unwrap();
-        (Uring::open(socket, &Doorbell::new().unwrap(), Clock::start(), slots).unwrap(), port)
+        let options = Options { io: Io::IoUring, gso: Gso::Auto, address: None, port: 0, send_slots: slots };
+        (Uring::open(socket, &Doorbell::new().unwrap(), Clock::start(), &options).unwrap(), port)
     }
 
     fn path_to(port: u16) -> Path {
@@ -417,17 +488,18 @@ mod tests {
 
     #[test]
     fn a_ring_that_refuses_costs_packets_and_no_slots() {
-        let (mut uring, port) = open(SLOTS);
+        let (mut uring, _) = open(SLOTS);
         let null = File::open("/dev/null").unwrap();
         // SAFETY: both are open; the ring's descriptor stays one that is closed once, by its owner.
         assert!(unsafe { libc::dup2(null.as_raw_fd(), uring.ring.as_raw_fd()) } >= 0);
         for _ in 0..3 {
             let space = SLOTS - uring.slab.used();
-            fill(&mut uring.slab, space, &path_to(port));
+            // No two in turn to one destination: each is a train of its own.
+            (1..).take(space).for_each(|port| fill(&mut uring.slab, 1, &path_to(port)));
             uring.flush();
             assert_eq!(uring.slab.used(), SUBMISSIONS as usize, "what the ring took, and nothing else");
         }
-        assert_eq!(uring.in_flight, SUBMISSIONS as usize);
+        assert_eq!(uring.flights.in_flight(), SUBMISSIONS as usize);
     }
 
     #[test]
@@ -459,6 +531,6 @@ mod tests {
         assert_eq!((received, uring.slab.exhausted()), (32, 0));
         uring.flush();
         uring.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
-        assert_eq!((uring.in_flight, uring.slab.used()), (0, 0));
+        assert_eq!((uring.flights.in_flight(), uring.slab.used()), (0, 0));
     }
 }
