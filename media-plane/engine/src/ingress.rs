@@ -13,6 +13,7 @@ pub mod red;
 pub mod reference_time;
 pub mod seen;
 pub mod source;
+pub mod spatial;
 pub mod twcc;
 
 use alloc::boxed::Box;
@@ -138,11 +139,17 @@ impl Ingress {
 
     /// Reads the dependency descriptor of a stream's packet, if it has one. It knows key frames better than the payload,
     /// which may be encrypted from end to end: returns whether one begins, unless that is not known.
-    pub fn learn_layers(&mut self, ssrc: Ssrc, packet: &[u8], layers: &mut Scalability) -> Option<bool> {
+    pub fn learn_layers(
+        &mut self,
+        now: Instant,
+        ssrc: Ssrc,
+        packet: &[u8],
+        layers: &mut Scalability,
+    ) -> Option<bool> {
         let id = self.ids.id(ExtensionKind::DependencyDescriptor)?;
         let header = Header::parse(packet).ok()?;
         let data = header.extension(id)?;
-        let told = self.source_mut(ssrc)?.dependencies.get_or_insert_default().read(data)?;
+        let told = self.source_mut(ssrc)?.dependencies.get_or_insert_default().read(now, data)?;
         layers.dependency = Some(told.dependency);
         told.key_frame
     }

@@ -294,7 +294,7 @@ impl<C: Cipher> Engine<C> {
         out: &mut impl Outbox,
     ) -> Result<Outcome, Reason> {
         let mut layers = Scalability::default();
-        let facts = self.facts(slot, &arrival, &mut layers);
+        let facts = self.facts(now, slot, &arrival, &mut layers);
         self.learn_frame_rate(now, arrival.publication, &facts, &layers);
         let publication = self.publications.get_mut(arrival.publication).ok_or(Reason::UnknownSource)?;
         let encoding = publication.encoding_mut(arrival.layer).ok_or(Reason::UnknownSource)?;
@@ -346,13 +346,19 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// What forwarding has to know of the packet, for all subscriptions.
-    fn facts(&mut self, slot: Slot<PeerId>, arrival: &Arrival<'_>, layers: &mut Scalability) -> Facts {
+    fn facts(
+        &mut self,
+        now: Instant,
+        slot: Slot<PeerId>,
+        arrival: &Arrival<'_>,
+        layers: &mut Scalability,
+    ) -> Facts {
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let picture = Picture::read(arrival.codec.codec, payload, layers);
         let ingress = self.peers.get_mut(slot).map(|peer| &mut peer.ingress);
         let (source, key_frame) = match (ingress, class(arrival.codec.codec)) {
             (Some(ingress), class) if !payload.is_empty() && may_have_dependencies(class, &picture) => {
-                let told = ingress.learn_layers(arrival.ssrc, arrival.bytes, layers);
+                let told = ingress.learn_layers(now, arrival.ssrc, arrival.bytes, layers);
                 (ingress.source_mut(arrival.ssrc), told.unwrap_or(picture.key_frame))
             }
             (ingress, _) => (ingress.and_then(|ingress| ingress.source_mut(arrival.ssrc)), picture.key_frame),

@@ -2,8 +2,11 @@
 
 use forward::dependency::{Dependency, Known, Targets};
 use units::sequence::{Seq, Seq16};
+use units::time::Instant;
 use wire::av1::dependency::structure::Structure;
 use wire::av1::dependency::{Descriptor, Mandatory, has_structure};
+
+use crate::ingress::spatial::SpatialLayers;
 
 /// What was learnt from the descriptors of one source. Large: it is made at the first one.
 #[derive(Debug, Default)]
@@ -17,6 +20,9 @@ pub struct Dependencies {
     /// What the publisher sends, and the frame that said so.
     active: u32,
     active_since: Option<Seq>,
+    layers: SpatialLayers,
+    /// Decode targets that are not sent, whatever was said.
+    silent: u32,
 }
 
 /// A structure, and the key frame that brought it.
@@ -37,8 +43,9 @@ pub struct Told {
 
 impl Dependencies {
     /// Reads the descriptor of a packet, which may be late. `None` if it tells nothing.
-    pub fn read(&mut self, data: &[u8]) -> Option<Told> {
+    pub fn read(&mut self, now: Instant, data: &[u8]) -> Option<Told> {
         let mandatory = Mandatory::parse(data)?;
+        let newest = self.highest;
         let frame = self.extend(mandatory.frame_number);
         if has_structure(data) {
             let structure = Structure::brought_by(data).ok().flatten();
@@ -66,7 +73,12 @@ impl Dependencies {
             self.active = active;
             self.active_since = Some(frame);
         }
-        Some(told(&descriptor, frame, known.targets, self.version, self.active))
+        if self.layers.observe(now, descriptor.spatial, newest < Some(frame)) {
+            self.silent = self.layers.silent(&known.targets);
+        }
+        // A source of which all is silent is none that could be understood.
+        let heard = Some(self.active & !self.silent).filter(|heard| *heard != 0);
+        Some(told(&descriptor, frame, known.targets, self.version, heard.unwrap_or(self.active)))
     }
 
     fn extend(&mut self, frame_number: u16) -> Seq {
@@ -86,7 +98,9 @@ impl Dependencies {
             Some(known) if known.structure == structure => known.frame = frame,
             known => {
                 self.version = self.version.wrapping_add(1);
-                *known = Some(Brought { frame, targets: Targets::of(&structure), structure });
+                let targets = Targets::of(&structure);
+                self.silent = self.layers.silent(&targets);
+                *known = Some(Brought { frame, targets, structure });
             }
         }
     }
@@ -124,6 +138,8 @@ mod tests {
     use super::*;
     use crate::tests::dependency_structure;
 
+    const NOW: Instant = Instant(0);
+
     /// The first packet of a key frame.
     fn key(frame: u16) -> Vec<u8> {
         [&delta(frame)[..], &dependency_structure()].concat()
@@ -135,7 +151,7 @@ mod tests {
     }
 
     fn read(dependencies: &mut Dependencies, data: &[u8]) -> Option<(u64, Option<u32>, Option<bool>)> {
-        let told = dependencies.read(data)?;
+        let told = dependencies.read(NOW, data)?;
         let structure = told.dependency.known.map(|known| known.structure);
         Some((told.dependency.frame.0 - 0x1_0000, structure, told.key_frame))
     }
@@ -183,8 +199,34 @@ mod tests {
             ("said before, came late", &fewer(2, 0b10), 0b01, true),
             ("another key frame", &key(5), 0b11, false),
         ] {
-            let known = dependencies.read(data).unwrap().dependency.known.unwrap();
+            let known = dependencies.read(NOW, data).unwrap().dependency.known.unwrap();
             assert_eq!((known.active, known.tells_active), (active, tells), "{name}");
         }
+    }
+
+    #[test]
+    fn layer_that_stopped_without_a_word_is_not_active_until_it_comes_again() {
+        let mut dependencies = Dependencies::default();
+        let mut active = |ms: u64, data: &[u8]| {
+            let told = dependencies.read(Instant(ms * 1_000_000), data).unwrap();
+            told.dependency.known.unwrap().active
+        };
+        // Template 1 is of the lower layer, 3 of the upper one.
+        let above = |frame: u16| {
+            let [_, high, low] = delta(frame);
+            [0x83, high, low]
+        };
+        let base = |frame: u16| {
+            let [_, high, low] = delta(frame);
+            [0x81, high, low]
+        };
+        active(0, &key(1));
+        assert_eq!(active(0, &above(2)), 0b11);
+        for (picture, ms) in (1..).zip([33, 66, 99, 132, 500]) {
+            assert_eq!(active(ms, &base(2 + picture)), 0b11, "{ms} ms");
+        }
+        assert_eq!(active(533, &base(8)), 0b01);
+        assert_eq!(active(566, &key(9)), 0b01, "nor is it behind a key frame that says nothing of it");
+        assert_eq!(active(600, &above(10)), 0b11);
     }
 }

@@ -11,6 +11,7 @@ use units::sequence::Seq16;
 use wire::vp8::Descriptor;
 
 use super::client::{Client, Rtp, World};
+use super::layers::bits;
 use super::specs::{peer_spec, simulcast_spec, subscription_spec};
 use crate::command::{Command, ExtensionKind};
 
@@ -90,9 +91,7 @@ fn two_temporal_layers() -> Vec<u8> {
         "0000", "0010", "0001", // chain differences: none; 2; 1
         "0",    // no resolutions
     ];
-    let bits: Vec<u8> = FIELDS.iter().flat_map(|field| field.bytes()).map(|bit| bit - b'0').collect();
-    let byte = |bits: &[u8]| bits.iter().enumerate().fold(0, |all, (at, bit)| all | bit << (7 - at));
-    bits.chunks(8).map(byte).collect()
+    bits(FIELDS)
 }
 
 /// The frame numbers that descriptors tell.

@@ -18,14 +18,14 @@ use super::specs::{VIDEO_PT, peer_spec, subscription_spec, video_spec};
 use crate::command::{Codec, Command, ExtensionKind};
 
 /// The publisher's id of the dependency descriptor, and the subscribers'.
-const DESCRIPTOR_IDS: (u8, u8) = (12, 13);
+pub(super) const DESCRIPTOR_IDS: (u8, u8) = (12, 13);
 
 /// The dependency descriptor of a packet, and its payload.
 type Told = (Option<Vec<u8>>, Vec<u8>);
 
 /// Peer 1 publishes one stream of two spatial layers. Peers 2 and 3 subscribe to it on SSRC 80, and only peer 2 takes
 /// dependency descriptors.
-fn call(codec: Codec) -> (World, Client, Client, Client) {
+pub(super) fn call(codec: Codec) -> (World, Client, Client, Client) {
     let mut world = World::new();
     let publisher = world.join(1);
     let subscriber = world.join(2);
@@ -119,7 +119,12 @@ pub(crate) fn dependency_structure() -> Vec<u8> {
         "00010001", // chain differences
         "0",        // no resolutions
     ];
-    let bits: Vec<u8> = FIELDS.iter().flat_map(|field| field.bytes()).map(|bit| bit - b'0').collect();
+    bits(FIELDS)
+}
+
+/// Fields of a descriptor, most significant bit first.
+pub(super) fn bits(fields: &[&str]) -> Vec<u8> {
+    let bits: Vec<u8> = fields.iter().flat_map(|field| field.bytes()).map(|bit| bit - b'0').collect();
     bits.chunks(8)
         .map(|byte| byte.iter().enumerate().fold(0, |all, (at, bit)| all | bit << (7 - at)))
         .collect()
@@ -134,7 +139,7 @@ fn vp9(picture: u16, spatial: u8, key: bool) -> Told {
 }
 
 /// The spatial layer and marker of what came.
-fn layers(packets: &[Rtp]) -> Vec<(u8, bool)> {
+pub(super) fn layers(packets: &[Rtp]) -> Vec<(u8, bool)> {
     packets.iter().map(|packet| (packet.layer(), packet.marker)).collect()
 }
 
@@ -142,7 +147,7 @@ fn descriptors(packets: &[Rtp]) -> Vec<&[u8]> {
     packets.iter().map(|packet| packet.extension(DESCRIPTOR_IDS.1).unwrap()).collect()
 }
 
-fn asked_key_frame(world: &mut World, publisher: &mut Client) -> bool {
+pub(super) fn asked_key_frame(world: &mut World, publisher: &mut Client) -> bool {
     let (_, rtcp) = world.drain(publisher);
     let mut members = rtcp.iter().flat_map(|compound| Compound::new(compound));
     members.any(|member| matches!(member, Ok(Packet::PictureLossIndication(it)) if it.media == Ssrc(2_000)))
