@@ -10,4 +10,5 @@ pub mod oracle;
 pub mod random;
 pub mod scenario;
 pub mod stamp;
+mod worker;
 pub mod world;

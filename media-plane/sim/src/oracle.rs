@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::counters::Counters;
-use engine::discard::Reason;
+use engine::discard::{Reason, RelayReason};
 use units::sequence::Seq;
 use units::time::Instant;
 
@@ -29,8 +29,10 @@ pub enum Violation {
     AudioNumbers { subscriber: usize, stamp: Stamp },
     /// Something was sent to an address from which no authentic check had come.
     SentUnasked { to: SocketAddr },
-    /// A datagram that was given to the engine ended neither forwarded, nor consumed, nor discarded for a reason.
+    /// A datagram that was given to an engine ended neither forwarded, nor consumed, nor discarded for a reason.
     Unaccounted { given: u64, received: u64, ended: u64 },
+    /// The same of a packet that went from one engine to another.
+    LostBetween { relayed: u64, received: u64, ended: u64 },
 }
 
 /// How a subscriber fared.
@@ -136,13 +138,25 @@ impl Oracle {
         watched.fared.show(now, truth);
     }
 
-    /// How many datagrams the engine was given, and its counters at the end.
-    pub fn account(&mut self, given: u64, counters: &Counters) {
-        let discarded: u64 = Reason::ALL.iter().map(|&reason| counters.discarded(reason)).sum();
-        let received = counters.datagrams_received;
-        let ended = counters.datagrams_forwarded + counters.datagrams_consumed + discarded;
+    /// How many datagrams the engines were given, and their counters at the end.
+    pub fn account<'a>(&mut self, given: u64, counters: impl Iterator<Item = &'a Counters> + Clone) {
+        let sum = |count: fn(&Counters) -> u64| counters.clone().map(count).sum::<u64>();
+        let discarded = sum(|counters| Reason::ALL.iter().map(|&reason| counters.discarded(reason)).sum());
+        let received = sum(|counters| counters.datagrams_received);
+        let ended = sum(|counters| counters.datagrams_forwarded + counters.datagrams_consumed) + discarded;
         if given != received || received != ended {
             self.violations.push(Violation::Unaccounted { given, received, ended });
+        }
+        let discarded = sum(|counters| {
+            let reasons = RelayReason::ALL.iter().filter(|&&reason| reason != RelayReason::NoRoom);
+            reasons.map(|&reason| counters.relayed_discarded(reason)).sum()
+        });
+        let relayed = sum(|counters| counters.packets_relayed);
+        let received = sum(|counters| counters.relayed_received);
+        let ended = sum(|counters| counters.relayed_forwarded) + discarded;
+        // Some may be under way.
+        if received != ended || !(received..=received + UNDER_WAY_MAX).contains(&relayed) {
+            self.violations.push(Violation::LostBetween { relayed, received, ended });
         }
     }
 
@@ -176,6 +190,9 @@ impl Fared {
         }
     }
 }
+
+/// What may be between engines at the end of a run.
+const UNDER_WAY_MAX: u64 = 100;
 
 /// Another layer may repeat up to 50 ms: it is put behind what was sent.
 fn is_backwards(newest: (u8, u32), picture: (u8, u32)) -> bool {
@@ -278,14 +295,32 @@ mod tests {
                 |oracle| {
                     let mut counters = Counters::default();
                     counters.datagrams_received = 1;
-                    oracle.account(1, &counters);
+                    oracle.account(1, [&counters].into_iter());
                 },
                 Some(Violation::Unaccounted { given: 1, received: 1, ended: 0 }),
             ),
             (
                 "a datagram that was not even counted",
-                |oracle| oracle.account(1, &Counters::default()),
+                |oracle| oracle.account(1, [&Counters::default()].into_iter()),
                 Some(Violation::Unaccounted { given: 1, received: 0, ended: 0 }),
+            ),
+            (
+                "a packet that vanished in an engine that was given it",
+                |oracle| {
+                    let (mut home, mut other) = (Counters::default(), Counters::default());
+                    (home.packets_relayed, other.relayed_received) = (1, 1);
+                    oracle.account(0, [&home, &other].into_iter());
+                },
+                Some(Violation::LostBetween { relayed: 1, received: 1, ended: 0 }),
+            ),
+            (
+                "packets that vanished between engines",
+                |oracle| {
+                    let mut home = Counters::default();
+                    home.packets_relayed = 101;
+                    oracle.account(0, [&home].into_iter());
+                },
+                Some(Violation::LostBetween { relayed: 101, received: 0, ended: 0 }),
             ),
         ] {
             let mut oracle = Oracle::new(1);

@@ -17,11 +17,25 @@ pub struct Scenario {
     /// How many simulcast layers the camera has.
     pub layers: u8,
     pub subscribers: Vec<Wish>,
+    pub rings: Rings,
     /// Subscribers change their minds every second or so: other layers, a pause.
     pub is_restless: bool,
     pub fault: Option<Fault>,
     /// What the camera shows in its lowest layer, and only there, instead of pictures that nobody can look at.
     pub film: Option<Arc<Film>>,
+}
+
+/// Over how many workers the room is spread, and what there is between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Rings {
+    pub workers: u16,
+    /// How often they begin to be full.
+    pub full_per_mille: u32,
+}
+
+impl Rings {
+    /// One worker has it all.
+    pub const NONE: Self = Self { workers: 1, full_per_mille: 0 };
 }
 
 /// The highest layers that a subscriber may get.
@@ -61,13 +75,15 @@ pub struct Kind {
     scenario: fn() -> Scenario,
 }
 
-pub const KINDS: [Kind; 6] = [
+pub const KINDS: [Kind; 8] = [
     Kind { name: "clean", scenario: || Scenario::with_loss(0) },
     Kind { name: "lossy", scenario: || Scenario::with_loss(50) },
     Kind { name: "very-lossy", scenario: || Scenario::with_loss(200) },
     Kind { name: "bursts", scenario: Scenario::with_bursts },
     Kind { name: "tight", scenario: Scenario::with_tight_links },
     Kind { name: "narrow", scenario: Scenario::with_narrow_links },
+    Kind { name: "spread", scenario: || Scenario::on_workers(2, 10, 0) },
+    Kind { name: "full-rings", scenario: || Scenario::on_workers(3, 10, 5) },
 ];
 
 impl Kind {
@@ -99,6 +115,7 @@ impl Scenario {
             subscribers: [(2, 2), (1, 1), (0, 0)]
                 .map(|(layer_max, temporal_layer_max)| Wish { layer_max, temporal_layer_max })
                 .into(),
+            rings: Rings::NONE,
             is_restless: false,
             fault: None,
             film: None,
@@ -125,6 +142,12 @@ impl Scenario {
             conditions.outage_max = Duration::from_millis(250);
         }
         scenario
+    }
+
+    /// The same room on several workers, whose rings are full now and then.
+    #[must_use]
+    pub fn on_workers(workers: u16, loss_per_mille: u32, full_per_mille: u32) -> Self {
+        Self { rings: Rings { workers, full_per_mille }, ..Self::with_loss(loss_per_mille) }
     }
 
     /// Links that just carry all that is wanted, but not all of a key frame at once.
@@ -158,6 +181,7 @@ impl Scenario {
             downlink: conditions,
             layers: LAYERS,
             subscribers: vec![Wish { layer_max: 0, temporal_layer_max: 2 }],
+            rings: Rings::NONE,
             is_restless: false,
             fault: Some(fault),
             film: None,

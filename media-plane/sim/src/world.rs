@@ -5,22 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine::command::{
-    AudioLevels, Codec, Command, EncodingSpec, Extensions, IceCredentials, MediaKind, PayloadCodec,
+    AudioLevels, Codec, Command, EncodingSpec, Extensions, Home, IceCredentials, MediaKind, PayloadCodec,
     PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
 };
-use engine::config::Config;
 use engine::counters::Counters;
-use engine::engine::Engine;
 use engine::event::{Event, TransportState};
-use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use engine::path::{Path, Protocol};
 use srtp::keys::{Keys, Profile};
-use srtp::rust_crypto::RustCrypto;
 use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId, WorkerIndex};
 use units::rtp::{Mid, Ssrc};
-use units::time::{Instant, NtpTime};
+use units::time::Instant;
 
-use crate::at_work;
 use crate::camera::{AUDIO_CLOCK_RATE, LAYERS, VIDEO_CLOCK_RATE};
 use crate::client::checks::Checks;
 use crate::client::decoder::Shown;
@@ -36,12 +31,13 @@ use crate::link::Link;
 use crate::oracle::{Fared, Oracle, Violation};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Wish};
+use crate::worker::{CROSSING_MAX, Crossing, Out, Worker};
 
 pub struct World {
     scenario: Scenario,
     now: Instant,
-    engine: Engine<RustCrypto>,
-    slab: Slab,
+    /// The publisher is on the first, subscribers are on all of them in turn.
+    workers: Vec<Worker>,
     oracle: Oracle,
     /// The publisher, then the subscribers.
     ends: Vec<End>,
@@ -50,7 +46,8 @@ pub struct World {
     /// By time, and in the order of sending.
     under_way: BTreeMap<(Instant, u64), Arrival>,
     sent: u64,
-    /// Datagrams that the engine was given.
+    rings: Crossings,
+    /// Datagrams that the engines were given.
     given: u64,
     trace: Trace,
 }
@@ -67,6 +64,13 @@ struct End {
 enum Arrival {
     AtEngine { from: SocketAddr, bytes: Vec<u8> },
     AtClient { end: usize, bytes: Vec<u8> },
+    FromWorker { from: WorkerIndex, to: WorkerIndex, crossing: Crossing },
+}
+
+/// When what crossed last arrives: nothing overtakes another on its way from one worker to another.
+struct Crossings {
+    random: Random,
+    last_at: BTreeMap<(WorkerIndex, WorkerIndex), Instant>,
 }
 
 /// What came of a run.
@@ -82,7 +86,8 @@ pub struct Report {
     pub repaired: u64,
     /// Datagrams that a client could make nothing of.
     pub unreadable: u64,
-    pub counters: Counters,
+    /// Of each worker.
+    pub counters: Vec<Counters>,
     /// Of a film: by number of the picture, what was sent; and what each subscriber has shown.
     pub takes: Vec<Take>,
     pub screens: Vec<Vec<Shown>>,
@@ -96,17 +101,19 @@ impl World {
         let mut random = Random::new(seed);
         let ends =
             (0..=scenario.subscribers.len()).map(|number| End::new(number, &scenario, &mut random)).collect();
-        let config = Config::new(WorkerIndex(0), random.draw(), NtpTime(3_950_000_000 << 32));
+        let rings = scenario.rings;
+        let workers = (0..rings.workers).map(|index| Worker::new(WorkerIndex(index), rings, &mut random));
+        let workers = workers.collect();
         let mut world = Self {
             now: Instant(0),
-            engine: Engine::new(config),
-            slab: Slab::default(),
+            workers,
             oracle: Oracle::new(scenario.subscribers.len()),
             ends,
             moods: Moods { random: random.fork(), next_at: Instant(0) },
             stranger: Stranger { random: random.fork(), next_at: Instant(0), overheard: None },
             under_way: BTreeMap::new(),
             sent: 0,
+            rings: Crossings { random: random.fork(), last_at: BTreeMap::new() },
             given: 0,
             trace: Trace::default(),
             scenario,
@@ -119,7 +126,7 @@ impl World {
     #[must_use]
     pub fn run(mut self) -> Report {
         self.run_until(Instant(0) + self.scenario.duration);
-        self.oracle.account(self.given, self.engine.counters());
+        self.oracle.account(self.given, self.workers.iter().map(Worker::counters));
         let wished = self
             .scenario
             .subscribers
@@ -141,7 +148,7 @@ impl World {
                 .map(|end| end.to_engine.overflowed + end.from_engine.overflowed)
                 .sum(),
             unreadable: self.ends.iter().map(|end| end.client.unreadable).sum(),
-            counters: self.engine.counters().clone(),
+            counters: self.workers.iter().map(|worker| worker.counters().clone()).collect(),
             takes: self.ends.first().and_then(End::takes).unwrap_or_default().into(),
             screens: self.ends.iter().filter_map(End::screen).collect(),
             trace: self.trace.0,
@@ -157,15 +164,16 @@ impl World {
         }
     }
 
+    /// The sum over all workers.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        self.engine.counters()
+    pub fn count(&self, counter: impl Fn(&Counters) -> u64) -> u64 {
+        self.workers.iter().map(|worker| counter(worker.counters())).sum()
     }
 
-    /// Allocations that the engine has handed over in what it told.
+    /// Allocations that the engines have handed over in what they told.
     #[must_use]
     pub fn handed_over(&self) -> u64 {
-        self.slab.handed_over
+        self.workers.iter().map(Worker::handed_over).sum()
     }
 
     fn set_up(&mut self) {
@@ -175,18 +183,22 @@ impl World {
             update_interval: Duration::from_millis(400),
             smooth_intervals: 2,
         };
-        self.command(Command::UpsertRoom(RoomSpec { id: ROOM, audio_levels, sif_trailer: Vec::new() }));
+        self.command_all(|| {
+            Command::UpsertRoom(RoomSpec { id: ROOM, audio_levels, sif_trailer: Vec::new() })
+        });
         for number in 0..self.ends.len() {
             let spec = self.ends.get(number).map(|end| peer_spec(number, &end.credentials));
             if let Some(spec) = spec {
-                self.command(Command::UpsertPeer(Box::new(spec)));
+                self.command(number, Command::UpsertPeer(Box::new(spec)));
             }
         }
-        self.command(Command::UpsertPublication(Box::new(publication_spec(MediaKind::Audio))));
-        self.command(Command::UpsertPublication(Box::new(publication_spec(MediaKind::Video))));
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            self.command_all(|| Command::UpsertPublication(Box::new(publication_spec(kind))));
+        }
         for (number, wish) in (1..).zip(self.scenario.subscribers.clone()) {
             for kind in [MediaKind::Audio, MediaKind::Video] {
-                self.command(Command::UpsertSubscription(Box::new(subscription_spec(number, kind, wish))));
+                let spec = subscription_spec(number, kind, wish);
+                self.command(number, Command::UpsertSubscription(Box::new(spec)));
             }
         }
     }
@@ -194,8 +206,8 @@ impl World {
     fn next_at(&self) -> Option<Instant> {
         let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
         let clients = self.ends.iter().map(|end| end.client.next_at());
-        let deadlines =
-            self.engine.next_deadline().into_iter().chain([self.stranger.next_at, self.moods.next_at]);
+        let deadlines = self.workers.iter().filter_map(Worker::next_deadline);
+        let deadlines = deadlines.chain([self.stranger.next_at, self.moods.next_at]);
         // A deadline that has passed is due now.
         arrival.into_iter().chain(clients).chain(deadlines).min().map(|at| at.max(self.now))
     }
@@ -206,11 +218,13 @@ impl World {
             match entry.remove() {
                 Arrival::AtEngine { from, bytes } => self.arrive_at_engine(from, bytes),
                 Arrival::AtClient { end, bytes } => self.arrive_at_client(end, bytes),
+                Arrival::FromWorker { from, to, crossing } => self.arrive_at_worker(from, to, crossing),
             }
         }
-        if self.engine.next_deadline().is_some_and(|at| at <= now) {
-            at_work::within(|| self.engine.tick(now, &mut self.slab));
-            self.flush();
+        for index in 0..self.workers.len() {
+            if self.workers.get_mut(index).is_some_and(|worker| worker.tick(now)) {
+                self.flush(index);
+            }
         }
         for number in 0..self.ends.len() {
             let Some(end) = self.ends.get_mut(number).filter(|end| end.client.next_at() <= now) else {
@@ -241,7 +255,7 @@ impl World {
         let paused = random.per_mille(150);
         let wish = Wish { layer_max, temporal_layer_max };
         let spec = SubscriptionSpec { paused, ..subscription_spec(number, MediaKind::Video, wish) };
-        self.command(Command::UpsertSubscription(Box::new(spec)));
+        self.command(number, Command::UpsertSubscription(Box::new(spec)));
     }
 
     fn arrive_at_engine(&mut self, from: SocketAddr, mut bytes: Vec<u8>) {
@@ -254,8 +268,25 @@ impl World {
         if self.scenario.fault == Some(Fault::SwallowDatagram) && self.given == 500 {
             return;
         }
-        at_work::within(|| self.engine.receive(self.now, path(from), &mut bytes, &mut self.slab));
-        self.flush();
+        let number = self.ends.iter().position(|end| end.client.address == from);
+        let index = self.worker_of(number.unwrap_or(0));
+        if let Some(worker) = self.workers.get_mut(index) {
+            worker.receive(self.now, path(from), &mut bytes);
+        }
+        self.flush(index);
+    }
+
+    fn arrive_at_worker(&mut self, from: WorkerIndex, to: WorkerIndex, crossing: Crossing) {
+        let index = usize::from(to.0);
+        if let Some(worker) = self.workers.get_mut(index) {
+            worker.cross(self.now, from, crossing);
+        }
+        self.flush(index);
+    }
+
+    /// Where a client's peer is.
+    const fn worker_of(&self, number: usize) -> usize {
+        number % self.workers.len()
     }
 
     fn arrive_at_client(&mut self, number: usize, mut bytes: Vec<u8>) {
@@ -282,9 +313,12 @@ impl World {
         }
     }
 
-    /// Takes what the engine sent and told.
-    fn flush(&mut self) {
-        for (to, bytes) in std::mem::take(&mut self.slab.sent) {
+    /// Takes what an engine sent and told.
+    fn flush(&mut self, index: usize) {
+        let Some(worker) = self.workers.get_mut(index) else { return };
+        let from = worker.index;
+        let Out { sent, events, crossing } = worker.take();
+        for (to, bytes) in sent {
             self.trace.note(self.now, to, &bytes);
             self.oracle.sent(to);
             let Some((number, end)) = (0..).zip(&mut self.ends).find(|(_, end)| end.client.address == to)
@@ -297,7 +331,13 @@ impl World {
                     .insert((at, self.sent), Arrival::AtClient { end: number, bytes: bytes.clone() });
             }
         }
-        for event in std::mem::take(&mut self.slab.events) {
+        for (to, crossing) in crossing {
+            let last_at = self.rings.last_at.entry((from, to)).or_default();
+            *last_at = (self.now + self.rings.random.duration(CROSSING_MAX)).max(*last_at);
+            self.sent += 1;
+            self.under_way.insert((*last_at, self.sent), Arrival::FromWorker { from, to, crossing });
+        }
+        for event in events {
             if let Event::Transport { peer, state: TransportState::Connecting { .. } } = event {
                 self.agree_on_keys(peer);
             }
@@ -306,17 +346,26 @@ impl World {
 
     /// Stands for the DTLS handshake: both sides have their keys.
     fn agree_on_keys(&mut self, peer: PeerId) {
-        let number = (0..self.ends.len()).find(|&number| peer_id(number) == peer);
-        let Some(end) = number.and_then(|number| self.ends.get_mut(number)) else { return };
+        let Some(number) = (0..self.ends.len()).find(|&number| peer_id(number) == peer) else { return };
+        let Some(end) = self.ends.get_mut(number) else { return };
         end.client.connect(self.now);
         let keys = Box::new(end.keys.clone());
-        self.command(Command::Keys { peer, keys });
+        self.command(number, Command::Keys { peer, keys });
     }
 
-    fn command(&mut self, command: Command) {
-        let done = self.engine.command(self.now, command, &mut self.slab);
-        assert_eq!(done, Ok(()), "what the world orders is valid");
-        self.flush();
+    /// Orders something of a client's worker.
+    fn command(&mut self, number: usize, command: Command) {
+        self.command_worker(self.worker_of(number), command);
+    }
+
+    fn command_all(&mut self, command: impl Fn() -> Command) {
+        (0..self.workers.len()).for_each(|index| self.command_worker(index, command()));
+    }
+
+    fn command_worker(&mut self, index: usize, command: Command) {
+        let done = self.workers.get_mut(index).map(|worker| worker.command(self.now, command));
+        assert_eq!(done, Some(Ok(())), "what the world orders is valid");
+        self.flush(index);
     }
 }
 
@@ -421,50 +470,6 @@ impl Stranger {
     }
 }
 
-/// The engine's way out.
-#[derive(Debug)]
-struct Slab {
-    buffer: Vec<u8>,
-    sent: Vec<(SocketAddr, Vec<u8>)>,
-    events: Vec<Event>,
-    handed_over: u64,
-}
-
-impl Default for Slab {
-    fn default() -> Self {
-        // Not zeros: what is lent has unspecified content.
-        Self { buffer: vec![0xa5; DATAGRAM_LEN_MAX], sent: Vec::new(), events: Vec::new(), handed_over: 0 }
-    }
-}
-
-impl Outbox for Slab {
-    fn lend(&mut self, capacity: usize) -> Option<&mut [u8]> {
-        self.buffer.get_mut(..capacity)
-    }
-
-    fn send(&mut self, path: &Path, len: usize) {
-        let bytes = self.buffer.iter().take(len);
-        at_work::aside(|| self.sent.push((path.remote, bytes.copied().collect())));
-    }
-
-    fn event(&mut self, event: Event) {
-        self.handed_over += allocations(&event);
-        at_work::aside(|| self.events.push(event));
-    }
-}
-
-/// What a message to other threads owns.
-fn allocations(event: &Event) -> u64 {
-    match event {
-        Event::Dtls { .. } => 1,
-        Event::Speakers { speakers, .. } => u64::from(!speakers.is_empty()),
-        Event::Quality { publications, subscriptions, .. } => {
-            u64::from(!publications.is_empty()) + u64::from(!subscriptions.is_empty())
-        }
-        _ => 0,
-    }
-}
-
 /// A digest (FNV-1a) of all that was sent.
 #[derive(Debug)]
 struct Trace(u64);
@@ -532,7 +537,7 @@ fn publication_spec(kind: MediaKind) -> PublicationSpec {
         pli: is_video,
         fir: false,
         encrypted: false,
-        home: None,
+        home: Some(Home { worker: WorkerIndex(0), room: ROOM }),
     }
 }
 

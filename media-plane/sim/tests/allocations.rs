@@ -70,19 +70,33 @@ fn allocator_counts_what_the_engine_allocates() {
 /// Simulcast VP8 and Opus to three subscribers, of which 1 % is lost each way: NACK, RTX, key frames, reports.
 #[test]
 fn lossy_call_allocates_nothing_once_it_runs() {
-    let mut world = World::new(7, Scenario::with_loss(10));
+    lossy_call(Scenario::with_loss(10));
+}
+
+/// The same on two workers: a packet is relayed to the other one, and what that needs is told.
+#[test]
+fn lossy_call_on_two_workers_allocates_nothing_once_it_runs() {
+    let world = lossy_call(Scenario::on_workers(2, 10, 0));
+    assert!(world.count(|counters| counters.packets_relayed) > 10_000, "it was spread");
+}
+
+fn lossy_call(scenario: Scenario) -> World {
+    let mut world = World::new(7, scenario);
     let mut end = Instant(0) + WARM_UP;
     world.run_until(end);
-    let (copies, resent) = (world.counters().copies_sent, world.counters().packets_resent);
+    let copies_sent = |world: &World| world.count(|counters| counters.copies_sent);
+    let packets_resent = |world: &World| world.count(|counters| counters.packets_resent);
+    let (copies, resent) = (copies_sent(&world), packets_resent(&world));
     let before = allocations() - world.handed_over();
-    while world.counters().copies_sent - copies < COPIES {
+    while copies_sent(&world) - copies < COPIES {
         end += Duration::from_secs(10);
         world.run_until(end);
         let own = allocations() - world.handed_over() - before;
         assert_eq!(own, 0, "after {:?}", end - Instant(0));
     }
-    assert!(world.counters().packets_resent - resent > 400, "repair was part of it");
-    assert!(world.counters().rtcp_sent > 500, "and so were reports");
+    assert!(packets_resent(&world) - resent > 400, "repair was part of it");
+    assert!(world.count(|counters| counters.rtcp_sent) > 500, "and so were reports");
+    world
 }
 
 #[test]

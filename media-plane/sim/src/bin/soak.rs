@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use engine::counters::Counters;
 use reference::run::{Played, Run};
 use sim::film::figures;
 use sim::scenario::{KINDS, Kind, Scenario};
@@ -122,7 +123,9 @@ fn freezes(seeds: Range<u64>) -> usize {
         }
         let sum = |name: &str| -> u64 {
             let of = |report: &Report| {
-                report.counters.iter().find(|(other, _)| *other == name).map_or(0, |(_, n)| n)
+                let named =
+                    report.counters.iter().flat_map(Counters::iter).filter(|(other, _)| *other == name);
+                named.map(|(_, count)| count).sum::<u64>()
             };
             reports.iter().map(of).sum()
         };
