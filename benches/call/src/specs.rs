@@ -10,7 +10,7 @@ use srtp::keys::{Keys, Profile};
 use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
 use units::rtp::{Mid, PayloadType, Ssrc};
 
-use crate::media::{Media, OPUS, SOURCE};
+use crate::media::{DESCRIPTOR_ID, Media, OPUS, SOURCE};
 
 pub(crate) fn credentials(peer: u16) -> IceCredentials {
     IceCredentials { ufrag: format!("u{peer}"), password: format!("a-password-of-peer-{peer}") }
@@ -42,11 +42,13 @@ pub(crate) fn peer_spec(peer: u16) -> PeerSpec {
             (1, ExtensionKind::Mid),
             (4, ExtensionKind::AudioLevel),
             (5, ExtensionKind::TransportCc),
+            (DESCRIPTOR_ID, ExtensionKind::DependencyDescriptor),
         ]),
         send_extensions: Extensions(vec![
             (7, ExtensionKind::AudioLevel),
             (8, ExtensionKind::AbsSendTime),
             (9, ExtensionKind::Mid),
+            (13, ExtensionKind::DependencyDescriptor),
         ]),
         uplink_feedback: UplinkFeedback::TransportCc,
         rtcp_ssrc: Ssrc(1),
@@ -57,13 +59,15 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
     let payload_type = media.payload_type();
     let opus =
         PayloadCodec { payload_type: OPUS, codec: Codec::Opus, clock_rate: 48_000, rtx_payload_type: None };
+    let video = |codec| {
+        let rtx_payload_type = Some(PayloadType(97));
+        (MediaKind::Video, vec![PayloadCodec { payload_type, codec, clock_rate: 90_000, rtx_payload_type }])
+    };
     let (kind, codecs) = match media {
-        Media::Video => {
-            let rtx_payload_type = Some(PayloadType(97));
-            let vp8 = PayloadCodec { payload_type, codec: Codec::Vp8, clock_rate: 90_000, rtx_payload_type };
-            (MediaKind::Video, vec![vp8])
-        }
-        Media::Audio => (MediaKind::Audio, vec![opus]),
+        Media::Video => video(Codec::Vp8),
+        Media::Vp9 => video(Codec::Vp9),
+        Media::Av1 => video(Codec::Av1),
+        Media::Audio | Media::Encoded => (MediaKind::Audio, vec![opus]),
         Media::Red => {
             (MediaKind::Audio, vec![PayloadCodec { payload_type, codec: Codec::Red, ..opus }, opus])
         }
@@ -76,8 +80,8 @@ pub(crate) fn publication(media: Media) -> PublicationSpec {
         codecs,
         encodings: vec![EncodingSpec { rid: None, ssrc: Some(SOURCE), rtx_ssrc: None }],
         muted: false,
-        nack: media == Media::Video,
-        pli: media == Media::Video,
+        nack: media.is_video(),
+        pli: media.is_video(),
         fir: false,
         encrypted: false,
         home: None,
@@ -88,7 +92,10 @@ pub(crate) fn subscription(peer: u16, media: Media) -> SubscriptionSpec {
     let payload =
         |from, to| PayloadMapping { from, to: PayloadType(to), rtx: Some(PayloadType(to + 1)), red: None };
     let payloads = match media {
-        Media::Video | Media::Audio => vec![payload(media.payload_type(), 100)],
+        Media::Video | Media::Vp9 | Media::Av1 | Media::Audio => vec![payload(media.payload_type(), 100)],
+        Media::Encoded => {
+            vec![PayloadMapping { rtx: None, red: Some(PayloadType(100)), ..payload(OPUS, 98) }]
+        }
         // Every other subscriber does without RED.
         Media::Red => {
             vec![

@@ -26,7 +26,7 @@ struct Loop {
 }
 
 /// Each runs twice: to warm up, and then through [`counted`].
-const LOOPS: [Loop; 10] = [
+const LOOPS: [Loop; 16] = [
     Loop { name: "forward-vp8", run: || forwarded(Class::Vp8, 2, video, in_order) },
     Loop { name: "forward-vp8-temporal-layer-0", run: || forwarded(Class::Vp8, 0, video, in_order) },
     Loop { name: "forward-vp8-out-of-order", run: || forwarded(Class::Vp8, 2, video, swapped) },
@@ -37,6 +37,12 @@ const LOOPS: [Loop; 10] = [
     Loop { name: "engine-audio-1-to-1", run: || sent(Media::Audio, 1) },
     Loop { name: "engine-audio-1-to-50", run: || sent(Media::Audio, 50) },
     Loop { name: "engine-red-1-to-50", run: || sent(Media::Red, 50) },
+    Loop { name: "engine-vp9-svc-1-to-1", run: || sent(Media::Vp9, 1) },
+    Loop { name: "engine-vp9-svc-1-to-50", run: || sent(Media::Vp9, 50) },
+    Loop { name: "engine-av1-svc-1-to-1", run: || sent(Media::Av1, 1) },
+    Loop { name: "engine-av1-svc-1-to-50", run: || sent(Media::Av1, 50) },
+    Loop { name: "engine-opus-to-red-1-to-1", run: || sent(Media::Encoded, 1) },
+    Loop { name: "engine-opus-to-red-1-to-50", run: || sent(Media::Encoded, 50) },
 ];
 
 /// Packets that a forwarder decided on.

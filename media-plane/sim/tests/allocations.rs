@@ -100,8 +100,8 @@ fn lossy_call(scenario: Scenario) -> World {
 }
 
 #[test]
-fn audio_and_redundant_audio_allocate_nothing_once_they_run() {
-    for media in [Media::Audio, Media::Red, Media::Video] {
+fn every_kind_of_media_allocates_nothing_once_it_runs() {
+    for media in [Media::Audio, Media::Red, Media::Encoded, Media::Video, Media::Vp9, Media::Av1] {
         let mut call = Call::<Null>::new(media, 10);
         let mut run = |copies: u64| {
             let until = call.copies_sent() + copies;

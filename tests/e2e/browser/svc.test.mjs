@@ -6,6 +6,7 @@ import { setStage } from '../harness/stage.mjs';
 
 // LiveKit's VideoQuality.
 const LOW = 0;
+const MEDIUM = 1;
 const HIGH = 2;
 
 const stage = setStage();
@@ -65,6 +66,26 @@ for (const [videoCodec, scalabilityMode] of [['vp9', 'L3T3_KEY'], ['av1', 'L3T3_
     await bob.close();
   });
 }
+
+test('vp9 L3T3_KEY of 720 lines: each of three layers is decoded by who asks for it', async () => {
+  const [alice, bob] = await Promise.all(['alice', 'bob'].map((identity) => stage.join('three-layers', identity)));
+  await alice.evaluate(async () => {
+    const camera = await LivekitClient.createLocalVideoTrack({ resolution: { width: 1280, height: 720, frameRate: 8 } });
+    const videoEncoding = { maxBitrate: 3_000_000, maxFramerate: 8 };
+    const options = { videoCodec: 'vp9', scalabilityMode: 'L3T3_KEY', videoEncoding, source: 'camera', backupCodec: false };
+    await window.room.localParticipant.publishTrack(camera, options);
+  });
+  const seen = [];
+  for (const [quality, width] of [[HIGH, 1280], [LOW, 320], [MEDIUM, 640], [HIGH, 1280]]) {
+    await ask(bob, quality);
+    seen.push((await decodes(bob, `frames ${width} wide`, (now) => now === width)).width);
+  }
+  assert.deepEqual(seen, [1280, 320, 640, 1280]);
+  const { outbound } = await alice.evaluate(() => window.call.statistics());
+  assert.equal(outbound.length, 1, 'one stream has all layers');
+  await alice.close();
+  await bob.close();
+});
 
 // How many of the frames that are sent meanwhile a subscriber decodes.
 async function share(alice, bob) {
