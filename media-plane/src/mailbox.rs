@@ -122,7 +122,7 @@ mod tests {
     use std::time::Duration;
 
     use driver::clock::Clock;
-    use driver::driver::{Driver, Io, Options};
+    use driver::driver::{Driver, Io, Options, each};
     use driver::gso::Gso;
     use proptest::prelude::*;
 
@@ -209,7 +209,7 @@ mod tests {
             bell.arm();
             if receiver.is_empty() && expected < ITEMS {
                 let deadline = driver.now() + Duration::from_secs(5);
-                driver.turn(Some(deadline), &mut |_, _, _, _| {}).unwrap();
+                driver.turn(Some(deadline), &mut each(|_, _, _, _| {})).unwrap();
                 assert!(driver.now() < deadline, "a wake was lost");
             }
             bell.disarm();

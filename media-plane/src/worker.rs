@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use driver::clock::Clock;
 use driver::doorbell::Doorbell;
-use driver::driver::{Driver, Io, OpenError, Options};
+use driver::driver::{Driver, Handler, Io, OpenError, Options};
 use driver::gso::Gso;
 use driver::pin::pin_to;
 use driver::slab::Slab;
@@ -22,6 +22,7 @@ use engine::command::Command;
 use engine::config::Config;
 use engine::engine::Engine;
 use engine::event::Event;
+use engine::path::Path;
 use srtp::aws_lc::AwsLc;
 use thiserror::Error;
 use units::handle::{PeerId, WorkerIndex};
@@ -220,13 +221,8 @@ impl Worker {
         let mail_waits = !self.orders.is_empty() || !self.commands.is_empty() || self.rebuilt;
         let deadline = if mail_waits { Some(self.driver.now()) } else { self.engine.next_deadline() };
         let (engine, panics, rebuilt) = (&mut self.engine, &mut self.panics, &mut self.rebuilt);
-        let (index, clock) = (self.index, self.clock);
-        let outcome = self.driver.turn(deadline, &mut |slab, now, path, datagram| {
-            if caught(|| engine.receive(now, path, datagram, slab)).is_none() {
-                let peer = engine.at_work();
-                *rebuilt |= recover(engine, panics, now, peer, slab, || new_engine(index, clock));
-            }
-        });
+        let mut handler = Handling { engine, panics, rebuilt, index: self.index, clock: self.clock };
+        let outcome = self.driver.turn(deadline, &mut handler);
         self.bell.disarm();
         if let Err(error) = outcome {
             self.counters.wait_errors += 1;
@@ -280,6 +276,36 @@ impl Worker {
             counters: all.collect(),
             histograms: histograms.map(|(name, histogram)| (name, histogram.clone())).collect(),
         }
+    }
+}
+
+/// What the driver hands its datagrams to.
+struct Handling<'a> {
+    engine: &'a mut Engine<AwsLc>,
+    panics: &'a mut Panics,
+    rebuilt: &'a mut bool,
+    index: WorkerIndex,
+    clock: Clock,
+}
+
+impl Handler for Handling<'_> {
+    fn datagram(&mut self, slab: &mut Slab, now: Instant, path: Path, datagram: &mut [u8]) {
+        if caught(|| self.engine.receive(now, path, datagram, slab)).is_none() {
+            self.recover(now, slab);
+        }
+    }
+
+    fn end(&mut self, slab: &mut Slab, now: Instant) {
+        if caught(|| self.engine.flush(now, slab)).is_none() {
+            self.recover(now, slab);
+        }
+    }
+}
+
+impl Handling<'_> {
+    fn recover(&mut self, now: Instant, slab: &mut Slab) {
+        let (peer, index, clock) = (self.engine.at_work(), self.index, self.clock);
+        *self.rebuilt |= recover(self.engine, self.panics, now, peer, slab, || new_engine(index, clock));
     }
 }
 

@@ -120,6 +120,7 @@ impl<C: Cipher> Call<C> {
         let (burst, interval) = self.media.rhythm();
         for datagram in &mut self.datagrams {
             if self.received.is_multiple_of(burst) {
+                self.engine.flush(self.now, &mut self.out);
                 self.now += interval;
             }
             if self.engine.next_deadline().is_some_and(|deadline| deadline <= self.now) {
@@ -128,6 +129,7 @@ impl<C: Cipher> Call<C> {
             self.engine.receive(self.now, path(0), datagram, &mut self.out);
             self.received += 1;
         }
+        self.engine.flush(self.now, &mut self.out);
     }
 
     /// What the engine told since the last [`Self::prepare`].

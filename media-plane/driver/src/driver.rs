@@ -17,8 +17,31 @@ use crate::slab::Slab;
 use crate::socket::WorkerSocket;
 use crate::uring::Uring;
 
-/// Called for each datagram, with the slab to answer into, the time of its batch, where it came from, and its bytes.
-pub type Handler<'a> = dyn FnMut(&mut Slab, Instant, Path, &mut [u8]) + 'a;
+/// What is done with what comes; the slab takes what is to be sent.
+pub trait Handler {
+    /// A datagram: the time of its batch, where it came from, and its bytes.
+    fn datagram(&mut self, slab: &mut Slab, now: Instant, path: Path, datagram: &mut [u8]);
+
+    /// That was the last one of this turn: what it brought about is sent next.
+    fn end(&mut self, slab: &mut Slab, now: Instant);
+}
+
+/// A handler that deals with each datagram at once.
+#[derive(Debug)]
+pub struct Each<F>(F);
+
+/// Deals with each datagram at once, by one function.
+pub const fn each<F: FnMut(&mut Slab, Instant, Path, &mut [u8])>(deal: F) -> Each<F> {
+    Each(deal)
+}
+
+impl<F: FnMut(&mut Slab, Instant, Path, &mut [u8])> Handler for Each<F> {
+    fn datagram(&mut self, slab: &mut Slab, now: Instant, path: Path, datagram: &mut [u8]) {
+        (self.0)(slab, now, path, datagram);
+    }
+
+    fn end(&mut self, _slab: &mut Slab, _now: Instant) {}
+}
 
 /// Which back end is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +125,7 @@ impl Driver {
     ///
     /// # Errors
     /// When the kernel refuses the wait itself; single datagrams that fail are counted instead.
-    pub fn turn(&mut self, deadline: Option<Instant>, handler: &mut Handler<'_>) -> io::Result<()> {
+    pub fn turn(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> io::Result<()> {
         match &mut self.back_end {
             BackEnd::Epoll(epoll) => epoll.turn(deadline, handler),
             BackEnd::Uring(uring) => uring.turn(deadline, handler),

@@ -81,7 +81,7 @@ impl Epoll {
         })
     }
 
-    pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut Handler<'_>) -> io::Result<()> {
+    pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> io::Result<()> {
         self.flush();
         let (readable, rung) = self.wait(deadline)?;
         self.counters.wakes += 1;
@@ -89,18 +89,21 @@ impl Epoll {
             self.counters.doorbells += 1;
         }
         let before = self.counters.datagrams_received;
+        let mut taken = Ok(false);
         if readable {
             for _ in 0..BATCHES_MAX {
-                if !self.take_batch(handler)? {
+                taken = self.take_batch(handler);
+                if !matches!(taken, Ok(true)) {
                     break;
                 }
             }
+            handler.end(&mut self.slab, self.clock.now());
         }
         self.measures.woke(self.counters.datagrams_received - before);
         self.measures.turned(self.clock.now());
         // All at once: the more packets of one destination come together, the longer are its trains.
         self.flush();
-        Ok(())
+        taken.map(|_| ())
     }
 
     /// Sends all that waits in the slab.
@@ -136,7 +139,7 @@ impl Epoll {
     }
 
     /// Receives and handles one batch; true if there may be more.
-    fn take_batch(&mut self, handler: &mut Handler<'_>) -> io::Result<bool> {
+    fn take_batch(&mut self, handler: &mut dyn Handler) -> io::Result<bool> {
         let count = match self.receive.batch(&self.socket) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -155,7 +158,7 @@ impl Epoll {
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
             self.measures.received(now);
-            handler(&mut self.slab, now, path, datagram);
+            handler.datagram(&mut self.slab, now, path, datagram);
             if self.slab.waiting() > self.slab.slots() / 2 {
                 self.flush();
             }

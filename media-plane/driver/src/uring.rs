@@ -118,13 +118,14 @@ impl Uring {
         })
     }
 
-    pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut Handler<'_>) -> io::Result<()> {
+    pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> io::Result<()> {
         self.arm()?;
         self.queue_departures();
         self.enter(deadline)?;
         self.counters.wakes += 1;
         let before = self.counters.datagrams_received;
         self.reap(handler);
+        handler.end(&mut self.slab, self.clock.now());
         self.measures.woke(self.counters.datagrams_received - before);
         if self.slab.waiting() == 0 {
             self.measures.nothing_to_send();
@@ -277,7 +278,7 @@ impl Uring {
         }
     }
 
-    fn reap(&mut self, handler: &mut Handler<'_>) {
+    fn reap(&mut self, handler: &mut dyn Handler) {
         self.collect();
         let now = self.clock.now();
         // What was queued before has been submitted, and sends end with their submission.
@@ -318,7 +319,7 @@ impl Uring {
         }
     }
 
-    fn received(&mut self, now: Instant, completion: Completion, handler: &mut Handler<'_>) {
+    fn received(&mut self, now: Instant, completion: Completion, handler: &mut dyn Handler) {
         let Completion { result, flags, .. } = completion;
         if !cqueue::more(flags) {
             self.receive_armed = false;
@@ -334,7 +335,7 @@ impl Uring {
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
             self.measures.received(now);
-            handler(&mut self.slab, now, path, datagram);
+            handler.datagram(&mut self.slab, now, path, datagram);
             Some(())
         });
         self.receive.give_back(id);
@@ -459,7 +460,7 @@ fn datagram<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Io;
+    use crate::driver::{Io, each};
     use crate::gso::Gso;
     use engine::outbox::Outbox;
     use std::fs::File;
@@ -509,7 +510,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(("127.0.0.1", port)).unwrap();
         // The last turn before the datagrams come arms the receive.
-        uring.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
+        uring.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
         for _ in 0..32 {
             client.send(b"abcd").unwrap();
         }
@@ -517,20 +518,23 @@ mod tests {
         let end = uring.clock.now() + Duration::from_secs(5);
         while received < 32 && uring.clock.now() < end {
             uring
-                .turn(Some(end), &mut |slab, _, path, _| {
-                    received += 1;
-                    for _ in 0..COPIES {
-                        if let Some(buffer) = slab.lend(4) {
-                            buffer.fill(0);
-                            slab.send(&path, 4);
+                .turn(
+                    Some(end),
+                    &mut each(|slab, _, path, _| {
+                        received += 1;
+                        for _ in 0..COPIES {
+                            if let Some(buffer) = slab.lend(4) {
+                                buffer.fill(0);
+                                slab.send(&path, 4);
+                            }
                         }
-                    }
-                })
+                    }),
+                )
                 .unwrap();
         }
         assert_eq!((received, uring.slab.exhausted()), (32, 0));
         uring.flush();
-        uring.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
+        uring.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
         assert_eq!((uring.flights.in_flight(), uring.slab.used()), (0, 0));
     }
 }

@@ -137,6 +137,8 @@ reasons! {
         Muted = "relayed_discarded_muted",
         /// No subscription took a copy.
         NotWanted = "relayed_discarded_not_wanted",
+        /// The engine panicked over it.
+        Panic = "relayed_discarded_panic",
     }
 }
 

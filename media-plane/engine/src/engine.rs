@@ -4,13 +4,14 @@ mod away;
 mod blanks;
 mod check;
 mod copying;
+mod fan_out;
 mod feedback;
 mod key_frames;
 mod media;
 mod own_out;
 pub mod probe;
 mod recover;
-mod relaying;
+pub mod relaying;
 mod reports;
 mod resend;
 mod resource;
@@ -23,6 +24,7 @@ use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
 use units::time::{Instant, NtpTime};
 use wire::demux::{Class, Refused};
 
+use crate::arrivals::{Arrivals, Origin};
 use crate::command::{Command, Refusal};
 use crate::config::Config;
 use crate::counters::Counters;
@@ -57,6 +59,7 @@ pub struct Engine<C: Cipher> {
     /// Packets that are kept for retransmission.
     pool: Pool,
     redundant: Redundant,
+    arrivals: Arrivals,
     peer_timers: Schedule<PeerId>,
     room_timers: Schedule<RoomId>,
     /// When homes on other workers are to be told what is needed of publications.
@@ -75,6 +78,9 @@ enum Work {
 /// How a datagram ended that was not discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
+    /// For the end of the wake; counted when its copies are made.
+    Waiting,
+    /// To other workers.
     Forwarded,
     Consumed,
 }
@@ -94,6 +100,7 @@ impl<C: Cipher> Engine<C> {
             subscriptions: Slots::new(limits.subscriptions, seed),
             pool: Pool::new(limits.history_small_buffers, limits.history_large_buffers),
             redundant: Redundant::default(),
+            arrivals: Arrivals::new(),
             peer_timers: Schedule::default(),
             room_timers: Schedule::default(),
             demand_timers: Schedule::default(),
@@ -103,12 +110,13 @@ impl<C: Cipher> Engine<C> {
         }
     }
 
-    /// A datagram arrived. Its bytes are decrypted in place.
+    /// A datagram arrived. Its bytes are decrypted in place. What is to be forwarded waits for [`Self::flush`].
     pub fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8], out: &mut impl Outbox) {
         self.counters.datagrams_received += 1;
         let slot = self.demux.by_path(path);
         self.work = Work::Datagram(slot.and_then(|slot| self.peers.get(slot)).map(|peer| peer.id));
         match self.dispatch(now, path, slot, datagram, out) {
+            Ok(Outcome::Waiting) => {}
             Ok(Outcome::Forwarded) => self.counters.datagrams_forwarded += 1,
             Ok(Outcome::Consumed) => self.counters.datagrams_consumed += 1,
             Err(reason) => self.counters.discard(reason),
@@ -118,6 +126,7 @@ impl<C: Cipher> Engine<C> {
 
     /// Carries out an order of the control plane or of the DTLS helper.
     pub fn command(&mut self, now: Instant, command: Command, out: &mut impl Outbox) -> Result<(), Refusal> {
+        self.flush(now, out);
         let done = match command {
             Command::UpsertRoom(spec) => self.upsert_room(now, &spec),
             Command::DeleteRoom(id) => self.delete_room(now, id),
@@ -144,6 +153,7 @@ impl<C: Cipher> Engine<C> {
 
     /// Does what is due: reports, feedback, key-frame requests, consent, speakers.
     pub fn tick(&mut self, now: Instant, out: &mut impl Outbox) {
+        self.flush(now, out);
         // Rooms first: they may want key frames, which peers ask for.
         let mut cursor = 0;
         while let Some(slot) = self.room_timers.take_due(now, &mut cursor) {
@@ -174,6 +184,7 @@ impl<C: Cipher> Engine<C> {
         if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(now, id).is_ok() {
             self.counters.peers_evicted += 1;
         }
+        self.flush(now, out);
         self.count_resources();
     }
 
@@ -187,7 +198,13 @@ impl<C: Cipher> Engine<C> {
 
     /// Whose work is in hand; after a panic, whose it was.
     #[must_use]
-    pub const fn at_work(&self) -> Option<PeerId> {
+    pub fn at_work(&self) -> Option<PeerId> {
+        if let Some((packet, subscriber)) = self.arrivals.in_hand {
+            return match self.arrivals.waiting.get(usize::from(packet))?.origin {
+                Origin::Peer(id, _) => Some(id),
+                Origin::Worker => self.peers.get(subscriber).map(|peer| peer.id),
+            };
+        }
         match self.work {
             Work::None | Work::Datagram(None) => None,
             Work::Datagram(Some(id)) | Work::Other(id) => Some(id),

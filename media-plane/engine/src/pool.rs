@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::outbox::DATAGRAM_LEN_MAX;
 
-/// A buffer of the pool; whoever holds it gives it back.
+/// A buffer of the pool; whoever holds it gives it back. It may have several holders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle {
     index: u32,
@@ -37,14 +37,36 @@ impl Pool {
         let size = if bytes.len() <= SMALL_LEN { Size::Small } else { Size::Large };
         let class = self.class_mut(size);
         let index = class.take()?;
+        *class.holders.get_mut(index as usize)? = 1;
         class.buffers.get_mut(index as usize)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Handle { index, size })
     }
 
+    /// There is one more who will give the buffer back.
+    pub fn hold(&mut self, handle: Handle) {
+        if let Some(holders) = self.class_mut(handle.size).holders.get_mut(handle.index as usize) {
+            *holders += 1;
+        }
+    }
+
+    /// The last holder's call frees the buffer.
     pub fn give_back(&mut self, handle: Handle) {
         let class = self.class_mut(handle.size);
-        debug_assert!(!class.free.contains(&handle.index), "a buffer is given back once");
-        class.free.push(handle.index);
+        let Some(holders) = class.holders.get_mut(handle.index as usize) else { return };
+        debug_assert!(*holders > 0, "each holder gives a buffer back once");
+        *holders = holders.saturating_sub(1);
+        if *holders == 0 {
+            class.free.push(handle.index);
+        }
+    }
+
+    #[must_use]
+    pub fn bytes(&self, handle: Handle) -> &[u8] {
+        let class = match handle.size {
+            Size::Small => &self.small,
+            Size::Large => &self.large,
+        };
+        class.buffers.get(handle.index as usize).map_or(&[], |buffer| buffer)
     }
 
     pub fn bytes_mut(&mut self, handle: Handle) -> &mut [u8] {
@@ -68,6 +90,8 @@ impl Pool {
 #[derive(Debug)]
 struct Class {
     buffers: Vec<Box<[u8]>>,
+    /// Of each buffer.
+    holders: Vec<u8>,
     /// Last in, first out: the warmest buffer is used next.
     free: Vec<u32>,
     len: usize,
@@ -76,7 +100,7 @@ struct Class {
 
 impl Class {
     const fn new(len: usize, max: u32) -> Self {
-        Self { buffers: Vec::new(), free: Vec::new(), len, max }
+        Self { buffers: Vec::new(), holders: Vec::new(), free: Vec::new(), len, max }
     }
 
     fn take(&mut self) -> Option<u32> {
@@ -85,6 +109,7 @@ impl Class {
         }
         let index = u32::try_from(self.buffers.len()).ok().filter(|index| *index < self.max)?;
         self.buffers.push(vec![0; self.len].into_boxed_slice());
+        self.holders.push(0);
         Some(index)
     }
 
@@ -110,5 +135,18 @@ mod tests {
         pool.give_back(small);
         assert_eq!(pool.store(&[8; 10]), Some(small));
         assert_eq!(pool.in_use(), 2);
+    }
+
+    #[test]
+    fn buffer_is_free_when_its_last_holder_gave_it_back() {
+        let mut pool = Pool::new(1, 0);
+        let handle = pool.store(b"one").unwrap();
+        pool.hold(handle);
+        pool.give_back(handle);
+        assert_eq!((pool.store(b"two"), pool.in_use()), (None, 1));
+        assert_eq!(&pool.bytes(handle)[..3], b"one");
+        pool.give_back(handle);
+        assert_eq!(pool.in_use(), 0);
+        assert!(pool.store(b"two").is_some());
     }
 }

@@ -18,6 +18,7 @@ mod silent_layer;
 mod specs;
 mod stream_state;
 mod transport;
+mod wake;
 
 pub(crate) use layers::dependency_structure;
 pub(crate) use specs::{AUDIO_PT, VIDEO_PT, audio_spec, peer_spec, simulcast_spec, video_spec};

@@ -23,6 +23,9 @@ pub(crate) struct Worker {
     pub(crate) index: WorkerIndex,
     engine: Engine<RustCrypto>,
     slab: Slab,
+    /// How long a wake takes, in which packets wait for its end; and when this one ends.
+    wakes: Random,
+    wake_ends_at: Option<Instant>,
 }
 
 /// What goes from one worker to another.
@@ -42,11 +45,12 @@ impl Worker {
     pub(crate) fn new(index: WorkerIndex, rings: Rings, random: &mut Random) -> Self {
         let config = Config::new(index, random.draw(), NtpTime(3_950_000_000 << 32));
         let slab = Slab { rings: (rings.workers > 1).then(|| Full::new(rings, random)), ..Slab::default() };
-        Self { index, engine: Engine::new(config), slab }
+        Self { index, engine: Engine::new(config), slab, wakes: random.fork(), wake_ends_at: None }
     }
 
     pub(crate) fn receive(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         at_work::within(|| self.engine.receive(now, path, bytes, &mut self.slab));
+        self.wake(now);
     }
 
     pub(crate) fn cross(&mut self, now: Instant, from: WorkerIndex, crossing: Crossing) {
@@ -57,6 +61,20 @@ impl Worker {
             }
             Crossing::Demand(demand) => self.engine.demand(now, from, demand),
         });
+        self.wake(now);
+    }
+
+    /// It takes what comes for a while, and then forwards all of it.
+    fn wake(&mut self, now: Instant) {
+        if self.wake_ends_at.is_none() {
+            self.wake_ends_at = Some(now + self.wakes.duration(WAKE_MAX));
+        }
+    }
+
+    /// Ends the wake.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.wake_ends_at = None;
+        at_work::within(|| self.engine.flush(now, &mut self.slab));
     }
 
     pub(crate) fn command(&mut self, now: Instant, command: Command) -> Result<(), Refusal> {
@@ -65,11 +83,15 @@ impl Worker {
 
     /// Does what is due. Returns whether anything was.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
-        let is_due = self.engine.next_deadline().is_some_and(|at| at <= now);
+        let has_come = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let (is_over, is_due) = (has_come(self.wake_ends_at), has_come(self.engine.next_deadline()));
+        if is_over {
+            self.rest(now);
+        }
         if is_due {
             at_work::within(|| self.engine.tick(now, &mut self.slab));
         }
-        is_due
+        is_over || is_due
     }
 
     pub(crate) fn take(&mut self) -> Out {
@@ -78,7 +100,7 @@ impl Worker {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.engine.next_deadline()
+        self.engine.next_deadline().into_iter().chain(self.wake_ends_at).min()
     }
 
     pub(crate) const fn counters(&self) -> &Counters {
@@ -186,3 +208,4 @@ fn allocations(event: &Event) -> u64 {
 /// How long a message takes from one worker to another that sleeps.
 pub(crate) const CROSSING_MAX: Duration = Duration::from_micros(300);
 const FULL_MAX: u32 = 20;
+const WAKE_MAX: Duration = Duration::from_millis(2);

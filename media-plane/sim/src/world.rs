@@ -126,6 +126,12 @@ impl World {
     #[must_use]
     pub fn run(mut self) -> Report {
         self.run_until(Instant(0) + self.scenario.duration);
+        for index in 0..self.workers.len() {
+            if let Some(worker) = self.workers.get_mut(index) {
+                worker.rest(self.now);
+            }
+            self.flush(index);
+        }
         self.oracle.account(self.given, self.workers.iter().map(Worker::counters));
         let wished = self
             .scenario

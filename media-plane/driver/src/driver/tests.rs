@@ -23,12 +23,15 @@ fn echo(driver: &mut Driver, count: usize) -> Vec<Path> {
     let end = driver.now() + Duration::from_secs(5);
     while paths.len() < count && driver.now() < end {
         driver
-            .turn(Some(end), &mut |slab, _, path, datagram| {
-                datagram.reverse();
-                slab.lend(datagram.len()).unwrap().copy_from_slice(datagram);
-                slab.send(&path, datagram.len());
-                paths.push(path);
-            })
+            .turn(
+                Some(end),
+                &mut each(|slab, _, path, datagram| {
+                    datagram.reverse();
+                    slab.lend(datagram.len()).unwrap().copy_from_slice(datagram);
+                    slab.send(&path, datagram.len());
+                    paths.push(path);
+                }),
+            )
             .unwrap();
     }
     driver.flush();
@@ -91,9 +94,9 @@ fn deadline_and_doorbell_end_the_wait() {
         let bell = Doorbell::new().unwrap();
         let mut driver = open(io, &bell);
         let deadline = driver.now() + Duration::from_millis(20);
-        driver.turn(Some(deadline), &mut |_, _, _, _| {}).unwrap();
+        driver.turn(Some(deadline), &mut each(|_, _, _, _| {})).unwrap();
         while driver.now() < deadline {
-            driver.turn(Some(deadline), &mut |_, _, _, _| {}).unwrap();
+            driver.turn(Some(deadline), &mut each(|_, _, _, _| {})).unwrap();
         }
         for _ in 0..3 {
             bell.arm();
@@ -105,7 +108,7 @@ fn deadline_and_doorbell_end_the_wait() {
             let before = driver.counters().doorbells;
             let end = driver.now() + Duration::from_secs(10);
             while driver.counters().doorbells == before && driver.now() < end {
-                driver.turn(Some(end), &mut |_, _, _, _| {}).unwrap();
+                driver.turn(Some(end), &mut each(|_, _, _, _| {})).unwrap();
             }
             assert_eq!(driver.counters().doorbells, before + 1, "{io:?}");
             bell.disarm();
@@ -126,7 +129,7 @@ fn an_oversized_datagram_is_counted_and_not_handed_on() {
         let mut lens = Vec::new();
         let end = driver.now() + Duration::from_secs(5);
         while lens.is_empty() && driver.now() < end {
-            driver.turn(Some(end), &mut |_, _, _, datagram| lens.push(datagram.len())).unwrap();
+            driver.turn(Some(end), &mut each(|_, _, _, datagram| lens.push(datagram.len()))).unwrap();
         }
         assert_eq!(lens, [10], "{io:?}");
         assert_eq!(driver.counters().receive_malformed, 1, "{io:?}");
@@ -150,7 +153,7 @@ fn an_unreachable_destination_is_counted() {
         let end = driver.now() + Duration::from_secs(5);
         while driver.counters().send_errors == 0 && driver.now() < end {
             let soon = driver.now() + Duration::from_millis(10);
-            driver.turn(Some(soon), &mut |_, _, _, _| {}).unwrap();
+            driver.turn(Some(soon), &mut each(|_, _, _, _| {})).unwrap();
         }
         assert_eq!(driver.counters().send_errors, 1, "{io:?}");
     }
@@ -185,7 +188,7 @@ fn receive(socket: &UdpSocket, count: usize) -> Vec<(u8, usize)> {
 fn settle(driver: &mut Driver) {
     for _ in 0..3 {
         driver.flush();
-        driver.turn(Some(Instant(0)), &mut |_, _, _, _| {}).unwrap();
+        driver.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
     }
     assert_eq!(driver.counters().send_pool_used, 0, "every buffer came back");
 }

@@ -32,7 +32,7 @@ impl History {
         Self { ring: Vec::new(), capacity, source: Ssrc(0) }
     }
 
-    /// Keeps a copy of `packet`. False if the pool has no buffer for it.
+    /// Keeps a copy of `packet`, which the caller holds too: it gives it back. `None` if the pool has no buffer for it.
     pub fn keep(
         &mut self,
         source: Ssrc,
@@ -40,7 +40,7 @@ impl History {
         packet: &[u8],
         clock: Option<ClockOffset>,
         pool: &mut Pool,
-    ) -> bool {
+    ) -> Option<Handle> {
         if source != self.source {
             self.clear(pool);
             self.source = source;
@@ -49,22 +49,31 @@ impl History {
             self.ring.resize(self.capacity, None);
         }
         let at = self.index(sequence);
-        let Some(slot) = self.ring.get_mut(at) else { return false };
+        let slot = self.ring.get_mut(at)?;
         if slot.is_some_and(|entry| entry.sequence > sequence) {
-            return true; // A later packet has its place: nobody will ask for this one in time.
+            return pool.store(packet); // A later packet has its place: nobody will ask for this one in time.
         }
         if let Some(entry) = slot.take() {
             pool.give_back(entry.buffer);
         }
-        let Ok(len) = u16::try_from(packet.len()) else { return false };
-        *slot = pool.store(packet).map(|buffer| Entry { sequence, len, buffer, clock });
-        slot.is_some()
+        let len = u16::try_from(packet.len()).ok()?;
+        let buffer = pool.store(packet)?;
+        pool.hold(buffer);
+        *slot = Some(Entry { sequence, len, buffer, clock });
+        Some(buffer)
     }
 
     /// The packet itself, not a copy: whoever changes it for a moment restores it.
     pub fn packet<'a>(&self, source: Ssrc, sequence: Seq, pool: &'a mut Pool) -> Option<&'a mut [u8]> {
         let entry = self.entry(source, sequence)?;
         pool.bytes_mut(entry.buffer).get_mut(..usize::from(entry.len))
+    }
+
+    /// The packet, to be read only.
+    #[must_use]
+    pub fn bytes<'a>(&self, source: Ssrc, sequence: Seq, pool: &'a Pool) -> Option<&'a [u8]> {
+        let entry = self.entry(source, sequence)?;
+        pool.bytes(entry.buffer).get(..usize::from(entry.len))
     }
 
     /// What was kept with the packet.
@@ -105,14 +114,31 @@ mod tests {
 
     const SOURCE: Ssrc = Ssrc(1);
 
+    /// Keeps a packet that nobody else holds any more.
+    fn keep(history: &mut History, source: Ssrc, sequence: Seq, packet: &[u8], pool: &mut Pool) -> bool {
+        let held = history.keep(source, sequence, packet, None, pool);
+        held.map(|buffer| pool.give_back(buffer)).is_some()
+    }
+
+    #[test]
+    fn packet_that_is_pushed_out_stays_with_its_other_holder() {
+        let (mut pool, mut history) = (Pool::new(2, 0), History::new(4));
+        let held = history.keep(SOURCE, Seq(1), b"one", None, &mut pool).unwrap();
+        assert!(keep(&mut history, SOURCE, Seq(5), b"five", &mut pool));
+        assert_eq!(history.bytes(SOURCE, Seq(1), &pool), None);
+        assert_eq!(&pool.bytes(held)[..3], b"one");
+        pool.give_back(held);
+        assert_eq!(pool.in_use(), 1);
+    }
+
     #[test]
     fn packets_of_another_source_push_out_all_others() {
         let mut pool = Pool::new(8, 0);
         let mut history = History::new(4);
-        assert!(history.keep(SOURCE, Seq(5), b"five", None, &mut pool));
+        assert!(keep(&mut history, SOURCE, Seq(5), b"five", &mut pool));
         assert_eq!(history.packet(SOURCE, Seq(5), &mut pool).unwrap(), b"five");
         assert!(history.packet(Ssrc(2), Seq(5), &mut pool).is_none());
-        assert!(history.keep(Ssrc(2), Seq(6), b"six", None, &mut pool));
+        assert!(keep(&mut history, Ssrc(2), Seq(6), b"six", &mut pool));
         assert!(history.packet(SOURCE, Seq(5), &mut pool).is_none());
         assert_eq!(pool.in_use(), 1);
         history.clear(&mut pool);
@@ -123,9 +149,9 @@ mod tests {
     fn exhausted_pool_is_told() {
         let mut pool = Pool::new(1, 0);
         let mut history = History::new(4);
-        assert!(history.keep(SOURCE, Seq(1), b"a", None, &mut pool));
-        assert!(!history.keep(SOURCE, Seq(2), b"b", None, &mut pool));
-        assert!(history.keep(SOURCE, Seq(5), b"c", None, &mut pool), "takes the place of 1");
+        assert!(keep(&mut history, SOURCE, Seq(1), b"a", &mut pool));
+        assert!(!keep(&mut history, SOURCE, Seq(2), b"b", &mut pool));
+        assert!(keep(&mut history, SOURCE, Seq(5), b"c", &mut pool), "takes the place of 1");
     }
 
     proptest! {
@@ -135,7 +161,7 @@ mod tests {
             let mut history = History::new(16);
             let mut newest = [0; 16];
             for sequence in sequences {
-                history.keep(SOURCE, Seq(sequence), &sequence.to_be_bytes(), None, &mut pool);
+                keep(&mut history, SOURCE, Seq(sequence), &sequence.to_be_bytes(), &mut pool);
                 let slot = usize::try_from(sequence % 16).unwrap();
                 newest[slot] = newest[slot].max(sequence);
                 prop_assert!(pool.in_use() <= 16);

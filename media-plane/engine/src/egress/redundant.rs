@@ -15,6 +15,12 @@ use crate::pool::Pool;
 #[derive(Debug)]
 pub struct Redundant {
     bytes: Box<[u8; DATAGRAM_LEN_MAX]>,
+    len: usize,
+}
+
+/// Where the blocks of an encoded packet are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded {
     header_len: usize,
     len: usize,
     /// How many frames are repeated.
@@ -32,7 +38,7 @@ struct Repeated {
 
 impl Default for Redundant {
     fn default() -> Self {
-        Self { bytes: Box::new([0; DATAGRAM_LEN_MAX]), header_len: 0, len: 0, repeated: 0 }
+        Self { bytes: Box::new([0; DATAGRAM_LEN_MAX]), len: 0 }
     }
 }
 
@@ -45,10 +51,11 @@ impl Redundant {
         header_len: usize,
         facts: &Facts,
         history: Option<&History>,
-        pool: &mut Pool,
-    ) {
-        (self.header_len, self.len, self.repeated) = (header_len, 0, 0);
-        let (Some(primary), Some(history)) = (packet.get(header_len..), history) else { return };
+        pool: &Pool,
+    ) -> Encoded {
+        self.len = 0;
+        let nothing = Encoded { header_len, len: 0, repeated: 0 };
+        let (Some(primary), Some(history)) = (packet.get(header_len..), history) else { return nothing };
         let Facts { source, sequence, .. } = *facts;
         let mut repeated = [None; REPEATED_MAX];
         let mut len = 1 + primary.len();
@@ -61,26 +68,16 @@ impl Redundant {
             }
             *slot = Some(found);
         }
-        self.repeated = repeated.iter().flatten().count();
         if self.write(packet, header_len, source, &repeated, history, pool).is_none() {
             self.len = 0;
+            return nothing;
         }
+        Encoded { header_len, len: self.len, repeated: repeated.iter().flatten().count() }
     }
 
-    /// The encoded packet, with `block` for the payload type of its blocks.
-    pub fn packet_mut(&mut self, block: PayloadType) -> &mut [u8] {
-        for header in 0..=self.repeated {
-            let last = header == self.repeated;
-            if let Some(byte) = self.bytes.get_mut(self.header_len + header * BLOCK_HEADER_LEN) {
-                *byte = if last { block.0 } else { 0x80 | block.0 };
-            }
-        }
+    /// The packet that was encoded last.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes.get_mut(..self.len).unwrap_or_default()
-    }
-
-    #[must_use]
-    pub const fn payload_len(&self) -> usize {
-        self.len.saturating_sub(self.header_len)
     }
 
     //  0                   1                    2                   3
@@ -94,7 +91,7 @@ impl Redundant {
         source: Ssrc,
         repeated: &[Option<Repeated>],
         history: &History,
-        pool: &mut Pool,
+        pool: &Pool,
     ) -> Option<()> {
         let (header, primary) = packet.split_at_checked(header_len)?;
         let oldest_first = || repeated.iter().rev().flatten();
@@ -106,7 +103,7 @@ impl Redundant {
         }
         self.push(&[0])?;
         for one in oldest_first() {
-            let packet = history.packet(source, one.sequence, pool)?;
+            let packet = history.bytes(source, one.sequence, pool)?;
             self.push(packet.get(one.header_len..)?)?;
         }
         self.push(primary)
@@ -119,16 +116,29 @@ impl Redundant {
     }
 }
 
+impl Encoded {
+    /// The packet in `bytes`, with `block` for the payload type of its blocks.
+    pub fn packet_mut<'a>(&self, bytes: &'a mut [u8], block: PayloadType) -> &'a mut [u8] {
+        let packet = bytes.get_mut(..self.len).unwrap_or_default();
+        for header in 0..=self.repeated {
+            let last = header == self.repeated;
+            if let Some(byte) = packet.get_mut(self.header_len + header * BLOCK_HEADER_LEN) {
+                *byte = if last { block.0 } else { 0x80 | block.0 };
+            }
+        }
+        packet
+    }
+
+    #[must_use]
+    pub const fn payload_len(&self) -> usize {
+        self.len.saturating_sub(self.header_len)
+    }
+}
+
 /// The packet `before` one, if a block can tell its frame: of the same payload type, not empty, and not too long ago.
-fn repeatable(
-    packet: &[u8],
-    source: Ssrc,
-    before: Seq,
-    history: &History,
-    pool: &mut Pool,
-) -> Option<Repeated> {
+fn repeatable(packet: &[u8], source: Ssrc, before: Seq, history: &History, pool: &Pool) -> Option<Repeated> {
     let header = Header::parse(packet).ok()?;
-    let older_packet = history.packet(source, before, pool)?;
+    let older_packet = history.bytes(source, before, pool)?;
     let older = Header::parse(older_packet).ok()?;
     let offset = header.timestamp().wrapping_sub(older.timestamp());
     let timestamp_offset = u16::try_from(offset).ok().filter(|offset| (1..=OFFSET_MAX).contains(offset))?;
@@ -223,14 +233,14 @@ mod tests {
             let mut history = History::new(8);
             for (sequence, payload_type, timestamp, len) in before {
                 let kept = packet(*payload_type, *timestamp, &frame(*len));
-                assert!(history.keep(SOURCE, Seq(*sequence), &kept, None, &mut pool), "{name}");
+                assert!(history.keep(SOURCE, Seq(*sequence), &kept, None, &mut pool).is_some(), "{name}");
             }
             let primary = vec![9; len];
             let mut redundant = Redundant::default();
             let arrived = packet(96, 96_000, &primary);
-            redundant.encode(&arrived, 12, &facts(len), Some(&history), &mut pool);
-            let payload_len = redundant.payload_len();
-            let bytes = redundant.packet_mut(BLOCK);
+            let encoded = redundant.encode(&arrived, 12, &facts(len), Some(&history), &pool);
+            let payload_len = encoded.payload_len();
+            let bytes = encoded.packet_mut(redundant.bytes_mut(), BLOCK);
             assert_eq!((&bytes[..12], bytes.len()), (&arrived[..12], 12 + payload_len), "{name}");
             let read = red::Redundant::parse(&bytes[12..]).unwrap();
             assert_eq!((read.primary().payload_type, read.primary().data), (BLOCK, &primary[..]), "{name}");
@@ -248,11 +258,12 @@ mod tests {
 
     #[test]
     fn packet_that_fits_no_datagram_becomes_empty() {
-        let (mut pool, history) = (Pool::new(1, 1), History::new(1));
+        let (pool, history) = (Pool::new(1, 1), History::new(1));
         let payload = [0; DATAGRAM_LEN_MAX - 12];
         let mut redundant = Redundant::default();
-        redundant.encode(&packet(96, 0, &payload), 12, &facts(payload.len()), Some(&history), &mut pool);
-        assert_eq!(redundant.payload_len(), 0);
-        assert!(redundant.packet_mut(BLOCK).is_empty());
+        let packet = packet(96, 0, &payload);
+        let encoded = redundant.encode(&packet, 12, &facts(payload.len()), Some(&history), &pool);
+        assert_eq!(encoded.payload_len(), 0);
+        assert!(encoded.packet_mut(redundant.bytes_mut(), BLOCK).is_empty());
     }
 }

@@ -4,19 +4,20 @@ use srtp::cipher::Cipher;
 use units::handle::{PeerId, PublicationId, RoomId, WorkerIndex};
 use units::time::Instant;
 
+use crate::arrivals::Origin;
 use crate::command::{Home, PublicationSpec, Refusal};
 use crate::discard::RelayReason;
-use crate::engine::media::Arrival;
+use crate::engine::media::{Arrival, Learnt};
 use crate::engine::{Engine, TICK_MIN};
 use crate::outbox::Outbox;
 use crate::relay::away::Away;
-use crate::relay::{Demand, Relayed, bit, bits_up_to};
+use crate::relay::{Demand, Relayed, bit};
 use crate::room::publication::{Publication, Publisher};
 use crate::slots::Slot;
 
 impl<C: Cipher> Engine<C> {
     /// A packet of a publication whose home is another worker. It goes the way of those that are opened here, from the
-    /// history on.
+    /// history on, and waits for [`Self::flush`] like them.
     pub fn relayed(
         &mut self,
         now: Instant,
@@ -26,9 +27,8 @@ impl<C: Cipher> Engine<C> {
         out: &mut impl Outbox,
     ) {
         self.counters.relayed_received += 1;
-        match self.forward_relayed(now, from, packet, bytes, out) {
-            Ok(()) => self.counters.relayed_forwarded += 1,
-            Err(reason) => self.counters.discard_relayed(reason),
+        if let Err(reason) = self.forward_relayed(now, from, packet, bytes, out) {
+            self.counters.discard_relayed(reason);
         }
     }
 
@@ -58,7 +58,7 @@ impl<C: Cipher> Engine<C> {
             self.demand_timers.bring_forward(slot, now);
         }
         let mut facts = packet.facts;
-        let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet));
+        let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet.ids));
         let is_changed = publication.set_live(packet.live | bit(layer));
         publication.packet_came(now, layer);
         if is_changed {
@@ -69,7 +69,10 @@ impl<C: Cipher> Engine<C> {
         if publication.spec.muted {
             return Err(RelayReason::Muted);
         }
-        let mut arrival = Arrival {
+        if publication.subscribers.is_empty() {
+            return Err(RelayReason::NotWanted);
+        }
+        let arrival = Arrival {
             publication: slot,
             layer,
             ssrc: facts.source,
@@ -83,11 +86,9 @@ impl<C: Cipher> Engine<C> {
             bytes,
             header_len: packet.header_len.into(),
         };
-        let copied = (&facts, &packet.layers);
-        match self.keep_and_copy(now, &packet.ids, &mut arrival, copied, packet.captured, out) {
-            0 => Err(RelayReason::NotWanted),
-            _ => Ok(()),
-        }
+        let Relayed { layers, ids, captured, .. } = *packet;
+        self.await_flush(now, Origin::Worker, &arrival, &Learnt { facts, layers, ids, captured }, out);
+        Ok(())
     }
 
     /// Something may have changed in what is needed of a publication; if its home is elsewhere, it is told.
@@ -154,16 +155,14 @@ impl<C: Cipher> Engine<C> {
         let publication = self.publications.get(slot)?;
         let mut demand = Demand::nothing(publication.spec.id);
         let last = u8::try_from(publication.encodings.len()).ok()?.checked_sub(1)?;
-        for subscription in &publication.subscribers {
-            let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
+        for subscriber in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else { continue };
             if subscription.spec.paused {
                 continue;
             }
-            let layer_max = subscription.spec.layer_max.min(last);
-            demand.layers_max |= bit(layer_max);
+            demand.layers_max |= bit(subscription.spec.layer_max.min(last));
             let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
-            // Who has none yet begins with the first key frame of any.
-            demand.current |= current.map_or_else(|| bits_up_to(layer_max), |layer| bit(layer.min(last)));
+            demand.current |= current.filter(|layer| *layer <= last).map_or(0, bit);
         }
         Some(demand)
     }

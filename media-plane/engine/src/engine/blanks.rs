@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::peer::blanks::{Ended, LINGER_MAX, Of, Run};
 use crate::room::Room;
-use crate::room::publication::Publication;
+use crate::room::publication::{Publication, Subscriber};
 use crate::room::subscription::Subscription;
 use crate::slots::Slot;
 
@@ -28,7 +28,7 @@ impl<C: Cipher> Engine<C> {
         if publication.spec.kind != MediaKind::Audio {
             return; // A picture is covered by clients: they are told.
         }
-        for slot in &publication.subscribers {
+        for Subscriber { subscription: slot, .. } in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get(*slot).filter(|one| !one.spec.paused) else {
                 continue;
             };

@@ -20,9 +20,12 @@ use crate::room::publication::Publication;
 use crate::room::subscription::Subscription;
 
 /// What all copies of one packet have in common.
+#[derive(Clone, Copy)]
 pub(super) struct Copying<'a> {
     pub(super) now: Instant,
     pub(super) wall_clock: units::time::NtpTime,
+    /// When the packet came.
+    pub(super) arrived: Instant,
     pub(super) publication: &'a Publication,
     pub(super) facts: &'a Facts,
     pub(super) layers: &'a Scalability,
@@ -52,10 +55,10 @@ impl Copying<'_> {
         let payload_len = self.facts.payload_len.saturating_sub(front + behind);
         let forwarder = subscription.forwarder(self.codec, self.publication).ok_or(CopyReason::OtherCodec)?;
         let rewrite = match front {
-            0 => forwarder.forward_layered(self.now, self.facts, self.layers)?,
+            0 => forwarder.forward_layered(self.arrived, self.facts, self.layers)?,
             _ => {
                 let patch = Some(Patch::empty(front));
-                Rewrite { patch, ..forwarder.forward(self.now, &Facts { payload_len, ..*self.facts })? }
+                Rewrite { patch, ..forwarder.forward(self.arrived, &Facts { payload_len, ..*self.facts })? }
             }
         };
         let index = subscription.stream.index(rewrite.sequence).ok_or(CopyReason::TooLate)?;

@@ -54,8 +54,12 @@ impl<C: Cipher> Engine<C> {
             Packet::ReceiverReport(report) => self.report_blocks(now, slot, report.blocks()),
             Packet::ExtendedReport(report) => self.extended_report(now, slot, report),
             Packet::Nack(nack) => self.resend(now, slot, nack.media, nack.sequences(), nacks_left, out),
-            Packet::PictureLossIndication(indication) => self.picture_lost(now, slot, indication.media),
+            Packet::PictureLossIndication(indication) => {
+                self.flush(now, out); // The key frame may wait to be sent.
+                self.picture_lost(now, slot, indication.media);
+            }
             Packet::FullIntraRequest(request) => {
+                self.flush(now, out);
                 for entry in request.entries() {
                     self.picture_lost(now, slot, entry.ssrc);
                 }

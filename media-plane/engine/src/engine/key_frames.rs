@@ -86,8 +86,9 @@ impl<C: Cipher> Engine<C> {
     fn is_forwarded(&mut self, publication: Slot<PublicationId>, layer: u8) -> bool {
         let Some(publication) = self.publications.get(publication) else { return false };
         publication.edges.show(layer)
-            || publication.subscribers.iter().any(|slot| {
-                let forwarder = self.subscriptions.get_mut(*slot).and_then(Subscription::running);
+            || publication.subscribers.iter().any(|subscriber| {
+                let forwarder =
+                    self.subscriptions.get_mut(subscriber.subscription).and_then(Subscription::running);
                 forwarder.is_some_and(|forwarder| forwarder.current_layer() == Some(layer))
             })
     }

@@ -12,21 +12,16 @@ use units::sequence::Seq;
 use units::time::Instant;
 use wire::rtp::{Header, without_padding};
 use wire::rtx;
-use wire::trailer::trailer_len;
 
-use crate::command::{Codec, MediaKind, PayloadCodec, UplinkFeedback};
+use crate::arrivals::Origin;
+use crate::command::{MediaKind, PayloadCodec, UplinkFeedback};
 use crate::discard::Reason;
-use crate::egress::Plain;
-use crate::egress::sent::Origin;
-use crate::engine::copying::Copying;
 use crate::engine::relaying::PassedOn;
 use crate::engine::{Engine, Outcome};
 use crate::event::Event;
 use crate::ingress::capture::Captured;
 use crate::ingress::codec::{Picture, class};
 use crate::ingress::elements::ExtensionIds;
-use crate::ingress::key_frame::Wish;
-use crate::ingress::red::Frame;
 use crate::ingress::source::Assignment;
 use crate::ingress::{Head, Source};
 use crate::outbox::Outbox;
@@ -51,6 +46,16 @@ pub(super) struct Arrival<'a> {
     /// Header and payload in the clear, without padding.
     pub(super) bytes: &'a mut [u8],
     pub(super) header_len: usize,
+}
+
+/// What all copies of a packet are made by, here and on other workers.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    pub(super) facts: Facts,
+    pub(super) layers: Scalability,
+    /// The publisher's.
+    pub(super) ids: ExtensionIds,
+    pub(super) captured: Option<Captured>,
 }
 
 /// Where a packet stands: from whom, of which stream, under which number.
@@ -290,7 +295,7 @@ impl<C: Cipher> Engine<C> {
         &mut self,
         now: Instant,
         slot: Slot<PeerId>,
-        mut arrival: Arrival<'_>,
+        arrival: Arrival<'_>,
         out: &mut impl Outbox,
     ) -> Result<Outcome, Reason> {
         let mut layers = Scalability::default();
@@ -304,45 +309,24 @@ impl<C: Cipher> Engine<C> {
         if publication.spec.muted {
             return Err(Reason::Muted);
         }
-        if publication.subscribers.is_empty() && publication.edges.is_empty() {
+        let is_wanted_here = !publication.subscribers.is_empty();
+        if !is_wanted_here && publication.edges.is_empty() {
             return Err(Reason::NotWanted);
         }
-        let ingress = self.peers.get(slot).map(|peer| &peer.ingress).ok_or(Reason::UnknownSource)?;
-        let ids = ingress.ids;
-        let captured = Captured::read(arrival.bytes, &ids, ingress.clock.offset());
-        let passed_on = self.pass_on(now, &arrival, (&facts, &layers), &ids, captured, out);
-        let sent = self.keep_and_copy(now, &ids, &mut arrival, (&facts, &layers), captured, out);
-        match (sent, passed_on) {
-            (0, PassedOn::Nowhere) => Err(Reason::NotWanted),
-            (0, PassedOn::NoRoom) => Err(Reason::NotRelayed),
-            _ => Ok(Outcome::Forwarded),
+        let peer = self.peers.get(slot).ok_or(Reason::UnknownSource)?;
+        let (id, ids, clock) = (peer.id, peer.ingress.ids, peer.ingress.clock.offset());
+        let captured = Captured::read(arrival.bytes, &ids, clock);
+        let learnt = Learnt { facts, layers, ids, captured };
+        let passed_on = self.pass_on(now, &arrival, &learnt, out);
+        if is_wanted_here {
+            self.await_flush(now, Origin::Peer(id, passed_on), &arrival, &learnt, out);
+            return Ok(Outcome::Waiting);
         }
-    }
-
-    /// Keeps the packet for retransmission and sends a copy to each subscription here. Returns how many went.
-    pub(super) fn keep_and_copy(
-        &mut self,
-        now: Instant,
-        ids: &ExtensionIds,
-        arrival: &mut Arrival<'_>,
-        (facts, layers): (&Facts, &Scalability),
-        captured: Option<Captured>,
-        out: &mut impl Outbox,
-    ) -> usize {
-        let Some(publication) = self.publications.get_mut(arrival.publication) else { return 0 };
-        if publication.subscribers.is_empty() {
-            return 0;
+        match passed_on {
+            PassedOn::Nowhere => Err(Reason::NotWanted),
+            PassedOn::NoRoom => Err(Reason::NotRelayed),
+            PassedOn::Relayed => Ok(Outcome::Forwarded),
         }
-        if facts.payload_len > 0
-            && let Some(encoding) = publication.encoding_mut(arrival.layer)
-        {
-            let (source, sequence) = (arrival.source, arrival.sequence);
-            let clock = captured.map(|captured| captured.clock);
-            if !encoding.history.keep(source, sequence, arrival.bytes, clock, &mut self.pool) {
-                self.counters.history_exhausted += 1;
-            }
-        }
-        self.fan_out(now, ids, arrival, (facts, layers), captured, out)
     }
 
     /// What forwarding has to know of the packet, for all subscriptions.
@@ -384,89 +368,6 @@ impl<C: Cipher> Engine<C> {
             source.learn_picture(&facts);
         }
         facts
-    }
-
-    fn fan_out(
-        &mut self,
-        now: Instant,
-        ids: &ExtensionIds,
-        arrival: &mut Arrival<'_>,
-        (facts, layers): (&Facts, &Scalability),
-        captured: Option<Captured>,
-        out: &mut impl Outbox,
-    ) -> usize {
-        let wall_clock = self.wall_clock(now);
-        if arrival.missing > 0 {
-            self.recover(now, ids, arrival, facts, out);
-        }
-        let Some(publication) = self.publications.get(arrival.publication) else { return 0 };
-        let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
-        let frame = Frame::primary(arrival.codec.codec, payload);
-        let carrier = facts.sequence;
-        let is_video = publication.spec.kind == MediaKind::Video;
-        let ends_frame = is_video && (facts.marker || layers.ends_frame());
-        let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
-        let mut sent = 0;
-        let mut wanted_layers = 0_u8;
-        let may_be_encoded = arrival.codec.codec == Codec::Opus && facts.payload_len > 0;
-        // Once somebody wants the packet as RED.
-        let mut redundant = None;
-        for subscription in &publication.subscribers {
-            let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
-            let Some(peer) = self.peers.get_mut(subscription.peer) else { continue };
-            let subscriber = subscription.peer;
-            let codec = &arrival.codec;
-            let mut copy = Copying {
-                now,
-                wall_clock,
-                publication,
-                facts,
-                layers,
-                codec,
-                frame,
-                carrier,
-                origin: Origin::Publisher,
-                captured,
-                trailer_len,
-            };
-            let mut packet = Plain { bytes: arrival.bytes, header_len: arrival.header_len, ids };
-            if may_be_encoded && let Some(block) = subscription.red_block(codec) {
-                copy.facts = redundant.get_or_insert_with(|| {
-                    let history = publication.encoding(arrival.layer).map(|encoding| &encoding.history);
-                    self.redundant.encode(packet.bytes, packet.header_len, facts, history, &mut self.pool);
-                    Facts { payload_len: self.redundant.payload_len(), ..*facts }
-                });
-                copy.origin = Origin::Redundant;
-                packet.bytes = self.redundant.packet_mut(block);
-            }
-            match copy.send(subscription, peer, &mut packet, out) {
-                Ok(len) => {
-                    sent += 1;
-                    self.counters.copies_sent += 1;
-                    self.counters.copy_bytes_sent += len as u64;
-                    if !core::mem::replace(&mut subscription.flowing, true) {
-                        let id = subscription.spec.id;
-                        if core::mem::replace(&mut subscription.started, true) {
-                            out.event(Event::StreamState { subscription: id, stalled: false });
-                        } else {
-                            out.event(Event::SubscriptionStarted { subscription: id });
-                            peer.timers.sender_reports_at = Some(now);
-                            self.peer_timers.bring_forward(subscriber, now);
-                        }
-                    }
-                }
-                Err(reason) => {
-                    self.counters.discard_copy(reason);
-                    let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
-                    wanted_layers |=
-                        wanted.map_or(0, |layer| 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
-                }
-            }
-        }
-        if wanted_layers != 0 {
-            self.want_key_frames(now, arrival.publication, wanted_layers, Wish::Lock);
-        }
-        sent
     }
 
     /// Transport feedback has something to tell.

@@ -11,7 +11,7 @@ use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
 use crate::peer::Peer;
 use crate::room::Room;
-use crate::room::publication::{Publication, Publisher};
+use crate::room::publication::{Publication, Publisher, Subscriber};
 use crate::room::subscription::Subscription;
 use crate::slots::Slot;
 
@@ -142,10 +142,11 @@ impl<C: Cipher> Engine<C> {
 
     pub(super) fn delete_publication(&mut self, now: Instant, id: PublicationId) -> Result<(), Refusal> {
         let Some(slot) = self.publications.find(id) else { return Ok(()) };
-        while let Some(subscription) =
+        while let Some(subscriber) =
             self.publications.get(slot).and_then(|publication| publication.subscribers.last()).copied()
         {
-            let Some(id) = self.subscriptions.get(subscription).map(|subscription| subscription.spec.id)
+            let Some(id) =
+                self.subscriptions.get(subscriber.subscription).map(|subscription| subscription.spec.id)
             else {
                 break;
             };
@@ -216,7 +217,7 @@ impl<C: Cipher> Engine<C> {
         let Some(subscription) = self.subscriptions.remove(id) else { return Ok(()) };
         let frame = self.last_frame(slot, &subscription);
         if let Some(publication) = self.publications.get_mut(subscription.publication) {
-            publication.subscribers.retain(|other| *other != slot);
+            publication.subscribers.retain(|other| other.subscription != slot);
             if publication.subscribers.is_empty() {
                 publication.clear(&mut self.pool);
             }
@@ -332,7 +333,7 @@ impl<C: Cipher> Engine<C> {
         let subscription = Subscription::new(spec, peer_slot, publication_slot, kind, &mut self.random);
         let ssrcs = subscription.ssrcs();
         let slot = self.subscriptions.insert(id, subscription).ok_or(Refusal::Limit)?;
-        publication.subscribers.push(slot);
+        publication.subscribers.push(Subscriber { subscription: slot, peer: peer_slot });
         peer.subscriptions.push(slot);
         for ssrc in ssrcs {
             peer.streams.insert(ssrc, slot);
@@ -347,9 +348,8 @@ impl<C: Cipher> Engine<C> {
         let count = self.publications.get(slot).map_or(0, |publication| publication.subscribers.len());
         for index in 0..count {
             let publication = self.publications.get(slot);
-            let subscription =
-                publication.and_then(|publication| publication.subscribers.get(index)).copied();
-            if let Some(subscription) = subscription {
+            let subscriber = publication.and_then(|publication| publication.subscribers.get(index)).copied();
+            if let Some(Subscriber { subscription, .. }) = subscriber {
                 self.want_key_frame_for(now, subscription, Wish::Lock);
             }
         }

@@ -46,8 +46,8 @@ impl<C: Cipher> Engine<C> {
         let Some(publication) = self.publications.get_mut(slot) else { return };
         publication.fit_edges();
         let mut wanted_layers = 0_u8;
-        for subscription in &publication.subscribers {
-            let Some(subscription) = self.subscriptions.get_mut(*subscription) else { continue };
+        for subscriber in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else { continue };
             subscription.apply(publication);
             let wanted = subscription.running().and_then(|forwarder| forwarder.needs_key_frame());
             wanted_layers |= wanted.map_or(0, |layer| 1_u8.checked_shl(u32::from(layer)).unwrap_or(0));
@@ -114,8 +114,8 @@ impl<C: Cipher> Engine<C> {
         let Some(publication) = self.publications.get(slot).filter(|one| one.has_stalled(now)) else {
             return;
         };
-        for slot in &publication.subscribers {
-            let Some(subscription) = self.subscriptions.get_mut(*slot) else { continue };
+        for subscriber in &publication.subscribers {
+            let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else { continue };
             if subscription.flowing && !subscription.spec.paused {
                 subscription.flowing = false;
                 out.event(Event::StreamState { subscription: subscription.spec.id, stalled: true });
@@ -146,8 +146,10 @@ impl<C: Cipher> Engine<C> {
                 publications.push(totals.since(publication.told, publication.spec.id, rtt_us, jitter_us));
                 publication.told = totals;
             }
-            for slot in &publication.subscribers {
-                let Some(subscription) = self.subscriptions.get_mut(*slot) else { continue };
+            for subscriber in &publication.subscribers {
+                let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else {
+                    continue;
+                };
                 let clock_rate = publication.spec.codecs.first().map_or(0, |codec| codec.clock_rate);
                 let stream = &subscription.stream;
                 let totals = Totals {

@@ -26,9 +26,11 @@ pub struct Publication {
     pub room: Slot<RoomId>,
     /// By layer, lowest first.
     pub encodings: Vec<Encoding>,
-    pub subscribers: Vec<Slot<SubscriptionId>>,
+    pub subscribers: Vec<Subscriber>,
     /// To other workers; none if its home is not here.
     pub edges: Edges,
+    /// Where packets of it wait in the [`crate::arrivals::Arrivals`] of this wake.
+    pub group: Option<u16>,
     pub speaker: Speaker,
     /// What `Event::Quality` told up to.
     pub told: Totals,
@@ -57,6 +59,14 @@ impl Publisher {
     }
 }
 
+/// Who gets copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    pub subscription: Slot<SubscriptionId>,
+    /// The subscription's: stands here so that packets can be ordered by destination without touching each.
+    pub peer: Slot<PeerId>,
+}
+
 #[derive(Debug)]
 pub struct Encoding {
     /// The stream that carries it now.
@@ -79,6 +89,7 @@ impl Publication {
             encodings: Vec::new(),
             subscribers: Vec::new(),
             edges: Edges::default(),
+            group: None,
             speaker: Speaker::default(),
             told: Totals::default(),
             past: Totals::default(),

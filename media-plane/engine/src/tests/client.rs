@@ -132,6 +132,10 @@ impl World {
 
     pub(crate) fn of_worker(worker: WorkerIndex, seed: u64, sif_trailer: &[u8]) -> Self {
         let config = Config::new(worker, seed, NtpTime(0xe000_0000_0000_0000));
+        Self::with_config(config, sif_trailer)
+    }
+
+    pub(crate) fn with_config(config: Config, sif_trailer: &[u8]) -> Self {
         let mut world = Self { engine: Engine::new(config), out: Recorder::default(), now: ms(1_000) };
         world.must(Command::UpsertRoom(RoomSpec { sif_trailer: sif_trailer.into(), ..room_spec(1) }));
         world
@@ -159,8 +163,20 @@ impl World {
         self.command(command).unwrap();
     }
 
-    pub(crate) fn receive(&mut self, path: Path, mut datagram: Vec<u8>) {
+    /// A datagram comes alone.
+    pub(crate) fn receive(&mut self, path: Path, datagram: Vec<u8>) {
+        self.receive_with_more(path, datagram);
+        self.flush();
+    }
+
+    /// A datagram comes, and the wake goes on.
+    pub(crate) fn receive_with_more(&mut self, path: Path, mut datagram: Vec<u8>) {
         self.engine.receive(self.now, path, &mut datagram, &mut self.out);
+    }
+
+    /// The wake ends.
+    pub(crate) fn flush(&mut self) {
+        self.engine.flush(self.now, &mut self.out);
     }
 
     /// Sends a check and returns the answer, if there is one.

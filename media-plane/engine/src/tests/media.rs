@@ -321,6 +321,7 @@ fn panic_is_blamed_on_the_datagrams_sender_and_the_datagram_is_counted() {
     let mut faulty = Faulty(super::client::Recorder::default());
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         world.engine.receive(world.now, publisher.path, &mut datagram, &mut faulty);
+        world.engine.flush(world.now, &mut faulty);
     }));
     assert!(unwound.is_err());
     let culprit = world.engine.at_work().unwrap();

@@ -50,6 +50,7 @@ impl Workers {
                     self.packets_relayed.push((to, packet.facts.layer));
                     let World { engine, out, now } = &mut self.worlds[usize::from(to.0)];
                     engine.relayed(*now, from_index, &packet, &mut bytes, out);
+                    engine.flush(*now, out);
                 }
                 for (to, demand) in demands {
                     if self.demands_to_lose > 0 {
