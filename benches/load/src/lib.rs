@@ -1,0 +1,29 @@
+//! Rooms of publishers and subscribers against any LiveKit-compatible server, and what comes of them.
+//!
+//! The media goes over webrtc-rs' DTLS and SRTP, which share nothing with the path that is measured, so that a flaw
+//! there can't hide. One thread owns all sockets; signalling and handshakes run on tokio beside it.
+
+pub mod clock;
+pub mod command_line;
+pub mod data;
+pub mod description;
+pub mod dtls;
+pub mod feedback;
+pub mod ice;
+pub mod keys;
+pub mod measure;
+pub mod network;
+pub mod outgoing;
+pub mod participant;
+pub mod peer;
+pub mod process;
+pub mod publisher;
+pub mod receiver;
+pub mod reception;
+pub mod report;
+pub mod run;
+pub mod signal;
+pub mod spacing;
+pub mod stamp;
+pub mod token;
+pub mod video;

@@ -1,0 +1,56 @@
+//! What the server's processes have used: CPU time of all threads, and memory.
+
+use std::fs;
+use std::time::Duration;
+
+/// Of one process at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User and system time of all threads, also of those that have ended.
+    pub cpu: Duration,
+    pub resident_kb: u64,
+}
+
+/// `None` if there is no such process.
+#[must_use]
+pub fn usage(pid: u32) -> Option<Usage> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(Usage { cpu: cpu(&stat)?, resident_kb: resident_kb(&status)? })
+}
+
+/// proc(5): fields 14 and 15, counted behind the name, which may itself have spaces and brackets.
+fn cpu(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis((user + system) * TICK_MS))
+}
+
+fn resident_kb(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+const TICK_MS: u64 = 10; // Linux counts for programs in 1/100 s on every machine that we know
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 150 25 9 9 20 0 1 0 100 2000 300 184";
+        assert_eq!(cpu(stat), Some(Duration::from_millis(1_750)));
+        assert_eq!(cpu("7 (a) S 1"), None);
+        assert_eq!(resident_kb("Name:\ta\nVmHWM:\t  900 kB\nVmRSS:\t  612 kB\n"), Some(612));
+        assert_eq!(resident_kb("Name:\ta\n"), None);
+    }
+
+    #[test]
+    fn this_process_uses_memory_and_no_process_has_the_highest_pid() {
+        assert!(usage(std::process::id()).is_some_and(|usage| usage.resident_kb > 100));
+        assert_eq!(usage(u32::MAX), None);
+    }
+}
