@@ -28,6 +28,8 @@ pub struct Relayed {
     /// The publisher's, by which the header's elements are found.
     pub ids: ExtensionIds,
     pub captured: Option<Captured>,
+    /// How many packets directly before it were lost, on the way to the publisher's worker or from there.
+    pub missing: u64,
     /// The layers that the publisher sends now, one bit each.
     pub live: u8,
 }
@@ -39,7 +41,7 @@ pub struct Demand {
     pub publication: PublicationId,
     /// Bit n: somebody is to get the best layer up to n.
     pub layers_max: u8,
-    /// Bit n: somebody gets layer n until a key frame of another one comes.
+    /// Bit n: somebody gets layer n until a key frame of another one comes, or would begin with it.
     pub current: u8,
     /// Of which layers key frames are wanted, and why.
     pub key_frames: [Option<Wish>; LAYERS as usize],
@@ -62,6 +64,12 @@ impl Demand {
 #[must_use]
 pub fn bit(layer: u8) -> u8 {
     1_u8.checked_shl(u32::from(layer)).unwrap_or(0)
+}
+
+/// The bits of all layers up to one.
+#[must_use]
+pub fn bits_up_to(layer: u8) -> u8 {
+    bit(layer) | bit(layer).wrapping_sub(1)
 }
 
 /// The layers whose bits are set, lowest first.

@@ -11,7 +11,7 @@ use crate::engine::media::{Arrival, Learnt};
 use crate::engine::{Engine, TICK_MIN};
 use crate::outbox::Outbox;
 use crate::relay::away::Away;
-use crate::relay::{Demand, Relayed, bit};
+use crate::relay::{Demand, Relayed, bit, bits_up_to};
 use crate::room::publication::{Publication, Publisher};
 use crate::slots::Slot;
 
@@ -58,7 +58,7 @@ impl<C: Cipher> Engine<C> {
             self.demand_timers.bring_forward(slot, now);
         }
         let mut facts = packet.facts;
-        let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet.ids));
+        let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet));
         let is_changed = publication.set_live(packet.live | bit(layer));
         publication.packet_came(now, layer);
         if is_changed {
@@ -160,9 +160,11 @@ impl<C: Cipher> Engine<C> {
             if subscription.spec.paused {
                 continue;
             }
-            demand.layers_max |= bit(subscription.spec.layer_max.min(last));
+            let layer_max = subscription.spec.layer_max.min(last);
+            demand.layers_max |= bit(layer_max);
             let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
-            demand.current |= current.filter(|layer| *layer <= last).map_or(0, bit);
+            // Who has none yet begins with the first key frame of any.
+            demand.current |= current.map_or_else(|| bits_up_to(layer_max), |layer| bit(layer.min(last)));
         }
         Some(demand)
     }

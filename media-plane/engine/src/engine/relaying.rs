@@ -60,34 +60,47 @@ impl<C: Cipher> Engine<C> {
         out: &mut impl Outbox,
     ) -> PassedOn {
         let Learnt { facts, layers, ids, captured } = learnt;
-        let Some(publication) = self.publications.get(arrival.publication) else { return PassedOn::Nowhere };
-        let layer = bit(arrival.layer);
-        if publication.edges.layers() & layer == 0 {
+        let Some(publication) = self.publications.get_mut(arrival.publication) else {
+            return PassedOn::Nowhere;
+        };
+        if publication.edges.is_empty() {
             return PassedOn::Nowhere;
         }
-        let relayed = Relayed {
-            publication: publication.spec.id,
-            facts: *facts,
-            layers: *layers,
-            payload_type: arrival.codec.payload_type,
-            header_len: u16::try_from(arrival.header_len).unwrap_or(u16::MAX),
-            ids: *ids,
-            captured: *captured,
-            live: publication.live(),
-        };
+        let (id, live, kind) = (publication.spec.id, publication.live(), publication.spec.kind);
+        let mut relayed = None;
         let (mut sent, mut is_missed) = (0, false);
-        for edge in publication.edges.iter().filter(|edge| edge.layers & layer != 0) {
-            if out.relay(edge.to, &relayed, arrival.bytes) {
+        for edge in publication.edges.iter_mut() {
+            if !edge.takes(arrival.layer, arrival.marker) {
+                continue;
+            }
+            let relayed = relayed.get_or_insert_with(|| Relayed {
+                publication: id,
+                facts: *facts,
+                layers: *layers,
+                payload_type: arrival.codec.payload_type,
+                header_len: u16::try_from(arrival.header_len).unwrap_or(u16::MAX),
+                ids: *ids,
+                captured: *captured,
+                missing: 0,
+                live,
+            });
+            relayed.missing = edge.missing(arrival.missing);
+            let had_room = out.relay(edge.to, relayed, arrival.bytes);
+            edge.noted(had_room, arrival.missing);
+            if had_room {
                 sent += 1;
             } else {
                 self.counters.discard_relayed(RelayReason::NoRoom);
-                is_missed |= edge.current & layer != 0;
+                is_missed |= edge.current & bit(arrival.layer) != 0;
             }
         }
+        if relayed.is_none() {
+            return PassedOn::Nowhere;
+        }
         self.counters.packets_relayed += sent;
-        if is_missed && publication.spec.kind == MediaKind::Video && is_needed(facts, layers) {
+        if is_missed && kind == MediaKind::Video && is_needed(facts, layers) {
             // Nothing is kept for a worker that is behind: what is missing there is made up for by a key frame.
-            self.want_key_frames(now, arrival.publication, layer, Wish::Lost);
+            self.want_key_frames(now, arrival.publication, bit(arrival.layer), Wish::Lost);
         }
         if sent == 0 { PassedOn::NoRoom } else { PassedOn::Relayed }
     }

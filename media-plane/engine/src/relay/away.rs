@@ -10,7 +10,7 @@ use units::sequence::Seq;
 use units::time::Instant;
 
 use crate::ingress::elements::ExtensionIds;
-use crate::relay::Demand;
+use crate::relay::{Demand, Relayed};
 
 #[derive(Debug)]
 pub struct Away {
@@ -37,17 +37,20 @@ impl Away {
         Self { home, ids: ExtensionIds::default(), newest: [None; LAYERS as usize], told: Told::default() }
     }
 
-    /// Puts a packet in its place among those that came here: what the way between the workers lost is missing like what
-    /// was lost before. Returns how many packets before it have not come.
-    pub fn arrived(&mut self, facts: &mut Facts, ids: ExtensionIds) -> u64 {
-        self.ids = ids;
+    /// Puts a packet in its place among those that came here. Returns how many that should have come before it have not:
+    /// none of those that nobody here needed.
+    pub fn arrived(&mut self, facts: &mut Facts, packet: &Relayed) -> u64 {
+        self.ids = packet.ids;
         let Some(newest) = self.newest.get_mut(usize::from(facts.layer)) else { return 0 };
         let before = newest.filter(|(source, _)| *source == facts.source).map(|(_, sequence)| sequence);
-        facts.out_of_order = before.is_some_and(|before| facts.sequence < before);
-        if !facts.out_of_order {
+        let is_newest = before.is_none_or(|before| facts.sequence > before);
+        if is_newest {
             *newest = Some((facts.source, facts.sequence));
         }
-        before.map_or(0, |before| facts.sequence.0.saturating_sub(before.0 + 1))
+        // Nor does anything begin with what is late at its home only, as what overtook it was not needed here.
+        facts.out_of_order |= !is_newest;
+        let gap = before.map_or(0, |before| facts.sequence.0.saturating_sub(before.0 + 1));
+        gap.min(packet.missing)
     }
 
     /// Whether the home is to be told `demand` now: if it is another one than before, or time to repeat it.

@@ -22,6 +22,10 @@ pub struct Edge {
     /// Of them, those that somebody there gets already.
     pub current: u8,
     layers_max: u8,
+    /// Pictures of other layers since the last packet that went there.
+    silent_pictures: u8,
+    /// Packets that were lost since the last one for which there was room.
+    lost: u64,
     expires_at: Instant,
 }
 
@@ -48,10 +52,13 @@ impl Edges {
             layers: 0,
             current: demand.current,
             layers_max: demand.layers_max,
+            silent_pictures: 0,
+            lost: 0,
             expires_at: now + EXPIRES_AFTER,
         };
         if let Some(known) = self.list.iter_mut().find(|edge| edge.to == from) {
-            *known = edge;
+            let Edge { silent_pictures, lost, .. } = *known;
+            *known = Edge { silent_pictures, lost, ..edge };
         } else if self.list.len() < EDGES_MAX {
             self.list.push(edge);
         } else {
@@ -91,8 +98,8 @@ impl Edges {
         self.list.iter().fold(0, |layers, edge| layers | edge.layers)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Edge> {
-        self.list.iter()
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Edge> {
+        self.list.iter_mut()
     }
 
     #[must_use]
@@ -101,6 +108,34 @@ impl Edges {
     }
 }
 
+impl Edge {
+    /// Whether a packet of a layer, which may end a picture, is to go there.
+    ///
+    /// Who gets one layer takes it for dead by the pictures of others that come without it. So those are sent, too, when
+    /// nothing else goes there any more.
+    pub fn takes(&mut self, layer: u8, ends_picture: bool) -> bool {
+        if self.layers & bit(layer) != 0 {
+            self.silent_pictures = 0;
+            return true;
+        }
+        self.silent_pictures = self.silent_pictures.saturating_add(u8::from(ends_picture));
+        self.silent_pictures > SILENT_PICTURES && bit(layer) < self.layers_max
+    }
+
+    /// How many packets are missing there before one that is missing `before` here.
+    #[must_use]
+    pub const fn missing(&self, before: u64) -> u64 {
+        self.lost.saturating_add(before)
+    }
+
+    /// Notes whether there was room for a packet that was missing `before` here.
+    pub const fn noted(&mut self, had_room: bool, before: u64) {
+        self.lost = if had_room { 0 } else { self.missing(before).saturating_add(1) };
+    }
+}
+
+/// How many pictures of others come before they are sent in the place of what is needed: a quarter of a second of one.
+const SILENT_PICTURES: u8 = 8;
 /// How long a demand holds: some of those that renew it may be lost.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(5);
 /// Workers are one for a core.
@@ -123,7 +158,7 @@ mod tests {
     }
 
     fn edges(edges: &Edges) -> Vec<(u16, u8)> {
-        edges.iter().map(|edge| (edge.to.0, edge.layers)).collect()
+        edges.list.iter().map(|edge| (edge.to.0, edge.layers)).collect()
     }
 
     #[test]
@@ -141,6 +176,28 @@ mod tests {
             list.fit(|layer_max| Some(layer_max.min(live)));
             assert_eq!(edges(&list), [(1, expected)], "{name}");
             assert!((0..3).all(|layer| list.show(layer) == (current & bit(layer) != 0)), "{name}");
+        }
+    }
+
+    #[test]
+    fn others_go_where_a_layer_fell_silent_until_it_comes_again() {
+        let mut list = Edges::default();
+        list.hear(ms(0), B, &demand(0b010, 0b010));
+        list.fit(Some);
+        let edge = list.iter_mut().next().unwrap();
+        for (name, layer, pictures, expected) in [
+            ("another layer", 0, 8, false),
+            ("its own", 1, 1, true),
+            ("another again", 0, 8, false),
+            ("too long", 0, 3, true),
+            ("above what is wanted", 2, 3, false),
+            ("its own again", 1, 1, true),
+            ("as before", 0, 3, false),
+        ] {
+            for _ in 0..pictures {
+                assert_eq!(edge.takes(layer, true), expected, "{name}");
+            }
+            assert_eq!(edge.takes(layer, false), expected, "{name}: the middle of a picture");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Claims about a room on several workers: its packets go to all of them, and what is needed comes back.
 
+mod property;
 mod workers;
 
 use alloc::vec;
@@ -14,8 +15,8 @@ use wire::rtcp::report::SenderInfo;
 use wire::rtcp::{Compound, Packet};
 
 use super::client::{Client, Rtp, World};
-use super::specs::{audio_spec, simulcast_spec, subscription_spec};
-use crate::command::{Command, PublicationSpec, Refusal};
+use super::specs::{AUDIO_PT, audio_spec, simulcast_spec, subscription_spec};
+use crate::command::{Codec, Command, PayloadCodec, PayloadMapping, PublicationSpec, Refusal};
 use crate::discard::{Reason, RelayReason};
 use crate::event::Event;
 use crate::relay::Relayed;
@@ -385,6 +386,37 @@ fn ring_without_room_makes_a_hole_and_a_key_frame_is_asked_for() {
     call.workers.pass(3_000);
     assert_eq!(call.asked(), [], "the key frame got there");
     call.workers.assert_accounted();
+}
+
+#[test]
+fn frame_of_red_that_found_no_room_is_recovered_from_the_next_packet() {
+    let mut workers = Workers::new(2);
+    let mut publisher = workers.worlds[HOME].join(1);
+    let mut subscriber = workers.worlds[OTHER].join(2);
+    let mut spec = audio_spec(1, 1);
+    let red = PayloadType(63);
+    spec.codecs.push(PayloadCodec { payload_type: red, codec: Codec::Red, ..spec.codecs[0] });
+    workers.publish(&spec);
+    let mut spec = subscription_spec(1, 2, 1, 70);
+    spec.payloads = [AUDIO_PT, red]
+        .map(|from| PayloadMapping { from, to: PayloadType(100), rtx: None, red: None })
+        .into();
+    workers.worlds[OTHER].must(Command::UpsertSubscription(spec.into()));
+    workers.pass(5);
+    for sequence in 1..8_u8 {
+        workers.worlds[HOME].out.room = if sequence == 4 || sequence == 6 { 0 } else { 1_000 };
+        let payload = vec![0x80 | AUDIO_PT.0, 0x0f, 0, 1, AUDIO_PT.0, sequence - 1, sequence];
+        let packet = Rtp { payload_type: red, payload, ..Rtp::audio(sequence.into()) };
+        workers.worlds[HOME].send(&mut publisher, &packet);
+        workers.deliver();
+    }
+    let heard = workers.worlds[OTHER].media(&mut subscriber);
+    let first = heard[0].sequence;
+    let told: Vec<(u16, u8)> =
+        heard.iter().map(|packet| (packet.sequence - first, packet.payload[0])).collect();
+    assert_eq!(told, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7)]);
+    assert_eq!(workers.worlds[OTHER].counter("copies_recovered"), 2);
+    workers.assert_accounted();
 }
 
 #[test]
