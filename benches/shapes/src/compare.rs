@@ -48,7 +48,7 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 fn line(text: &mut String, shape: &str, server: &str, rows: &[&Row]) {
-    let cpu = spread(rows, |_, report| report.server_cpu_us_per_packet);
+    let cpu = spread(rows, |_, report| report.cpu_us());
     let median =
         |value: &dyn Fn(&Row, &Report) -> Option<f64>| spread(rows, value).map(|spread| spread.median);
     let latency = [
@@ -58,9 +58,7 @@ fn line(text: &mut String, shape: &str, server: &str, rows: &[&Row]) {
         median(&|_, report| report.latency_us.p999),
     ];
     let join = [median(&|_, report| report.join_ms.p50), median(&|_, report| report.join_ms.p99)];
-    let sent = |value: &dyn Fn(&Report) -> f64| {
-        median(&|_, report| report.server_cpu_us_per_packet.map(|_| value(report)))
-    };
+    let sent = |value: &dyn Fn(&Report) -> f64| median(&|_, report| report.cpu_us().map(|_| value(report)));
     let cells = [
         cpu.map_or_else(String::new, |cpu| within(cpu, 2)),
         number(sent(&|report| report.packets_per_second), 0),
@@ -96,7 +94,7 @@ pub fn comparison(rows: &[Row]) -> String {
             if base.is_empty() || compared.is_empty() {
                 continue;
             }
-            let cpu = ratio(&|report| report.server_cpu_us_per_packet);
+            let cpu = ratio(&|report| report.cpu_us());
             let latency = ratio(&|report| report.latency_us.p99);
             let rounds = base.len().min(compared.len());
             let _ = writeln!(text, "| {shape} | {other} / {first} | {cpu} | {latency} | {rounds} |");

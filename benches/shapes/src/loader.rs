@@ -35,7 +35,6 @@ pub struct Report {
     pub latency_us: Percentiles,
     #[serde(deserialize_with = "or_default")]
     pub join_ms: Percentiles,
-    /// None if nothing was forwarded.
     pub server_cpu_us_per_packet: Option<f64>,
     pub loader_is_bottleneck: bool,
 }
@@ -50,6 +49,12 @@ pub struct Percentiles {
 }
 
 impl Report {
+    /// User and system time by forwarded packets, if there were any.
+    #[must_use]
+    pub fn cpu_us(&self) -> Option<f64> {
+        self.server_cpu_us_per_packet.filter(|_| self.packets_per_second > 0.0)
+    }
+
     /// The worse of both kinds of subscribers.
     #[must_use]
     pub fn lost(&self) -> f64 {
@@ -170,7 +175,7 @@ mod tests {
              \"join_ms\": {\"p50\": 9}, \"server_cpu_us_per_packet\": 2.5, \"participants\": 51}\n\n",
         )
         .unwrap();
-        assert_eq!(report.server_cpu_us_per_packet, Some(2.5));
+        assert_eq!(report.cpu_us(), Some(2.5));
         assert_eq!((report.latency_us.p99, report.latency_us.p999), (Some(900.5), None));
         assert!(!report.loader_is_bottleneck);
         let (report, _) =

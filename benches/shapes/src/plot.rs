@@ -31,9 +31,7 @@ pub fn write(rows: &[Row], directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn cpu(rows: &[Row]) -> Option<String> {
     let servers = servers(rows);
-    let value = |shape: &str, server: &&str| {
-        spread(&of(rows, shape, server), |_, report| report.server_cpu_us_per_packet)
-    };
+    let value = |shape: &str, server: &&str| spread(&of(rows, shape, server), |_, report| report.cpu_us());
     let groups = groups(rows, &servers, &value);
     let bars = Bars {
         title: "CPU of both processes per forwarded packet",
@@ -86,7 +84,7 @@ fn fan_out(rows: &[Row]) -> Option<String> {
     let line = |server: &&str| -> Vec<(f64, Spread)> {
         let points = FAN_OUT.into_iter().filter_map(|subscribers| {
             let rows = of(rows, &shape::Shape::fan_out(subscribers).name, server);
-            Some((f64::from(subscribers), spread(&rows, |_, report| report.server_cpu_us_per_packet)?))
+            Some((f64::from(subscribers), spread(&rows, |_, report| report.cpu_us())?))
         });
         points.collect()
     };

@@ -140,7 +140,7 @@ fn verdict(row: &Row) -> Verdict {
 fn summary(row: &Row) -> String {
     let report = row.report();
     let mut parts = Vec::new();
-    if let Some(cpu) = report.server_cpu_us_per_packet {
+    if let Some(cpu) = report.cpu_us() {
         parts.push(format!("{cpu:.2} us CPU per packet, {:.0} packets/s", report.packets_per_second));
         parts.push(format!("loss {:.3} %", report.lost() * 100.0));
     }

@@ -50,7 +50,7 @@ pub fn targets(rows: &[Row]) -> Vec<Target> {
 }
 
 fn cpu(rows: &[&Row], name: &str) -> Option<Target> {
-    let cpu = spread(rows, |_, report| report.server_cpu_us_per_packet)?;
+    let cpu = spread(rows, |_, report| report.cpu_us())?;
     let train = spread(rows, |row, _| row.train).map(|train| train.median);
     let limit = match train {
         _ if name.ends_with("audio") => 4.0,
@@ -95,7 +95,7 @@ fn fan_out(rows: &[Row], server: &str) -> Option<Target> {
         .into_iter()
         .filter_map(|subscribers| {
             let rows = of(rows, &Shape::fan_out(subscribers).name, server);
-            Some((subscribers, spread(&rows, |_, report| report.server_cpu_us_per_packet)?.median))
+            Some((subscribers, spread(&rows, |_, report| report.cpu_us())?.median))
         })
         .collect();
     let all = Spread::of(costs.iter().map(|(_, cost)| *cost))?;
@@ -125,7 +125,7 @@ fn io(rows: &[Row]) -> Option<Target> {
     let mut worst: Option<(&str, Spread)> = None;
     for shape in in_order(rows.iter().map(|row| row.shape.as_str())) {
         let values = |server: &str| -> Vec<(u32, f64)> {
-            let cpu = |report: &Report| report.server_cpu_us_per_packet;
+            let cpu = |report: &Report| report.cpu_us();
             of(rows, shape, server).iter().filter_map(|row| Some((row.round, cpu(&row.report())?))).collect()
         };
         let Some(ratio) = ratios(&values("epoll"), &values("io_uring")) else { continue };
