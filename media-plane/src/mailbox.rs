@@ -196,7 +196,14 @@ mod tests {
     #[test]
     fn no_wake_of_a_worker_is_lost() {
         let bell = Doorbell::new().unwrap();
-        let options = Options { io: Io::Epoll, gso: Gso::Off, address: None, port: 0, send_slots: 1 };
+        let options = Options {
+            io: Io::Epoll,
+            gso: Gso::Off,
+            address: None,
+            port: 0,
+            flush_delay: Duration::ZERO,
+            send_slots: 1,
+        };
         let mut driver = Driver::open(&options, &bell, Clock::start()).unwrap();
         let (sender, mut receiver) = ring(64, bell.clone());
         let thread = std::thread::spawn(move || send_all(sender));

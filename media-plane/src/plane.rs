@@ -101,6 +101,7 @@ impl Plane {
                 core: cores.get(usize::from(index) % cores.len().max(1)).copied(),
                 io: settings.io,
                 gso: settings.gso,
+                flush_delay: settings.flush_delay,
                 ports: settings.ports.of_worker(index),
                 bell,
                 orders,

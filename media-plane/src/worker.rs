@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use driver::clock::Clock;
 use driver::doorbell::Doorbell;
-use driver::driver::{Driver, Handler, Io, OpenError, Options};
+use driver::driver::{Driver, Handler, Io, OpenError, Options, Times};
 use driver::gso::Gso;
 use driver::pin::pin_to;
 use driver::slab::Slab;
@@ -41,6 +41,7 @@ pub struct Setup {
     pub core: Option<usize>,
     pub io: Io,
     pub gso: Gso,
+    pub flush_delay: Duration,
     /// Tried in turn.
     pub ports: RangeInclusive<u16>,
     /// Rung by the other ends of `orders` and `commands`.
@@ -122,14 +123,15 @@ struct Counters {
 
 impl Worker {
     fn new(setup: Setup) -> Result<Self, OpenError> {
-        let Setup { index, core, io, gso, ports, bell, orders, commands, reports, helper } = setup;
+        let Setup { index, core, io, gso, flush_delay, ports, bell, orders, commands, reports, helper } =
+            setup;
         if let Some(core) = core
             && let Err(error) = pin_to(core)
         {
             tracing::warn!(worker = index.0, core, %error, "cannot tie the worker to its core");
         }
         let clock = Clock::start();
-        let driver = open((io, gso), ports, &bell, clock)?;
+        let driver = open((io, gso, flush_delay), ports, &bell, clock)?;
         let engine = new_engine(index, clock);
         let (panics, counters) = (Panics::default(), Counters::default());
         Ok(Self {
@@ -289,7 +291,8 @@ struct Handling<'a> {
 }
 
 impl Handler for Handling<'_> {
-    fn datagram(&mut self, slab: &mut Slab, now: Instant, path: Path, datagram: &mut [u8]) {
+    fn datagram(&mut self, slab: &mut Slab, times: Times, path: Path, datagram: &mut [u8]) {
+        let now = times.now;
         if caught(|| self.engine.receive(now, path, datagram, slab)).is_none() {
             self.recover(now, slab);
         }
@@ -355,14 +358,14 @@ fn peer_of(command: &Command) -> Option<PeerId> {
 
 /// Binds the first port that is free.
 fn open(
-    (io, gso): (Io, Gso),
+    (io, gso, flush_delay): (Io, Gso, Duration),
     ports: RangeInclusive<u16>,
     bell: &Doorbell,
     clock: Clock,
 ) -> Result<Driver, OpenError> {
     let last = *ports.end();
     for port in ports {
-        let options = Options { io, gso, address: None, port, send_slots: SEND_SLOTS };
+        let options = Options { io, gso, address: None, port, flush_delay, send_slots: SEND_SLOTS };
         match Driver::open(&options, bell, clock) {
             Err(OpenError::Bind { source, .. })
                 if source.kind() == io::ErrorKind::AddrInUse && port < last => {}

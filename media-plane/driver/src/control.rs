@@ -1,8 +1,11 @@
 //! Control messages: which local address a datagram came to, and which one its answer leaves from (`ip(7)`, RFC 3542).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
-/// Bytes of control data reserved per message: one of `in6_pktinfo` is 40, one of `UDP_SEGMENT` 24.
+/// Bytes of control data reserved per received datagram: one message of `in6_pktinfo` is 40, one of `timespec` 32.
+pub const RECEIVED_LEN_MAX: usize = 80;
+/// Bytes of control data reserved per message to be sent: one of `in6_pktinfo` is 40, one of `UDP_SEGMENT` 24.
 pub const LEN_MAX: usize = 64;
 
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
@@ -12,9 +15,19 @@ const fn aligned(len: usize) -> usize {
     (len + ALIGN - 1) & !(ALIGN - 1)
 }
 
-/// The local address that a datagram came to.
+/// What the kernel tells of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The address that it came to.
+    pub local: IpAddr,
+    /// When, since the Unix epoch, if the kernel says so.
+    pub wall: Option<Duration>,
+}
+
+/// Reads the control data of a received datagram; `None` without the local address.
 #[must_use]
-pub fn local_address(mut control: &[u8]) -> Option<IpAddr> {
+pub fn read(mut control: &[u8]) -> Option<Arrival> {
+    let (mut local, mut wall) = (None, None);
     while control.len() >= HEADER_LEN {
         let len = usize::from_ne_bytes(*control.first_chunk()?);
         let level = i32::from_ne_bytes(*control.get(ALIGN..)?.first_chunk()?);
@@ -23,17 +36,28 @@ pub fn local_address(mut control: &[u8]) -> Option<IpAddr> {
         match (level, kind) {
             // struct in_pktinfo: interface, local address, header's destination address.
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                return Some(Ipv4Addr::from(*data.get(8..)?.first_chunk::<4>()?).into());
+                local = Some(Ipv4Addr::from(*data.get(8..)?.first_chunk::<4>()?).into());
             }
             // struct in6_pktinfo: address, interface.
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                return Some(IpAddr::from(Ipv6Addr::from(*data.first_chunk::<16>()?)).to_canonical());
+                local = Some(IpAddr::from(Ipv6Addr::from(*data.first_chunk::<16>()?)).to_canonical());
             }
-            _ => control = control.get(aligned(len)..)?,
+            // struct timespec.
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => wall = timespec(data),
+            _ => {}
         }
+        control = control.get(aligned(len)..).unwrap_or_default();
     }
-    None
+    Some(Arrival { local: local?, wall })
 }
+
+fn timespec(data: &[u8]) -> Option<Duration> {
+    let seconds = libc::time_t::from_ne_bytes(*data.first_chunk()?);
+    let nanos = libc::c_long::from_ne_bytes(*data.get(size_of::<libc::time_t>()..)?.first_chunk()?);
+    Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok().filter(|it| *it < NANOS)?))
+}
+
+const NANOS: u32 = 1_000_000_000;
 
 /// Writes the control message that makes a datagram leave from `local`, and tells its length.
 #[must_use]
@@ -95,8 +119,37 @@ mod tests {
             let address: IpAddr = address.parse().unwrap();
             let mut out = [0; LEN_MAX];
             let len = write_source(address, true, &mut out);
-            assert_eq!(local_address(&out[..len]), Some(address), "{name}");
+            assert_eq!(read(&out[..len]), Some(Arrival { local: address, wall: None }), "{name}");
         }
+    }
+
+    #[test]
+    fn the_time_of_receipt_is_read_with_the_address() {
+        let mut source = [0; LEN_MAX];
+        let len = write_source(Ipv4Addr::LOCALHOST.into(), true, &mut source);
+        let stamp = |nanos: i64| {
+            let head = [
+                32_usize.to_ne_bytes(),
+                (u64::from(libc::SOL_SOCKET.cast_unsigned())
+                    | u64::from(libc::SCM_TIMESTAMPNS.cast_unsigned()) << 32)
+                    .to_ne_bytes(),
+            ];
+            [head.concat(), 7_i64.to_ne_bytes().to_vec(), nanos.to_ne_bytes().to_vec()].concat()
+        };
+        for (name, nanos, wall) in [
+            ("a time", 5, Some(Duration::new(7, 5))),
+            ("too many nanoseconds", 1_000_000_000, None),
+            ("too few", -1, None),
+        ] {
+            for control in
+                [[&source[..len], &stamp(nanos)].concat(), [&stamp(nanos), &source[..len]].concat()]
+            {
+                assert!(control.len() <= RECEIVED_LEN_MAX);
+                let arrival = read(&control).unwrap();
+                assert_eq!(arrival, Arrival { local: Ipv4Addr::LOCALHOST.into(), wall }, "{name}");
+            }
+        }
+        assert_eq!(read(&stamp(5)), None, "no address");
     }
 
     #[test]
@@ -104,9 +157,9 @@ mod tests {
         let mut out = [0; LEN_MAX];
         let len = write_source("192.0.2.7".parse().unwrap(), true, &mut out);
         for cut in 0..HEADER_LEN + 16 {
-            assert_eq!(local_address(&out[..cut]), None, "cut at {cut}");
+            assert_eq!(read(&out[..cut]), None, "cut at {cut}");
         }
         out[..ALIGN].copy_from_slice(&usize::MAX.to_ne_bytes());
-        assert_eq!(local_address(&out[..len]), None);
+        assert_eq!(read(&out[..len]), None);
     }
 }

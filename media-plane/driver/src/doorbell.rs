@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Doorbell {
@@ -56,6 +57,18 @@ impl Doorbell {
         self.shared.armed.store(false, Ordering::SeqCst);
     }
 
+    /// Sleeps for `patience`, or until the bell is rung or a signal comes.
+    pub(crate) fn pause(&self, patience: Duration) {
+        let mut bell = libc::pollfd { fd: self.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        #[expect(clippy::cast_possible_wrap, reason = "seconds of a timeout")]
+        let spec = libc::timespec {
+            tv_sec: patience.as_secs() as libc::time_t,
+            tv_nsec: libc::c_long::from(patience.subsec_nanos().cast_signed()),
+        };
+        // SAFETY: `bell` and `spec` are readable, `bell` is writable, and both outlive the call; no signal mask is given.
+        unsafe { libc::ppoll(&raw mut bell, 1, &raw const spec, std::ptr::null()) };
+    }
+
     /// Empties the eventfd; true if it had been rung.
     #[must_use]
     pub fn clear(&self) -> bool {
@@ -76,6 +89,18 @@ impl AsRawFd for Doorbell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_ends_with_the_bell() {
+        let bell = Doorbell::new().unwrap();
+        let before = std::time::Instant::now();
+        bell.pause(Duration::from_millis(5));
+        assert!(before.elapsed() >= Duration::from_millis(5));
+        bell.arm();
+        bell.ring();
+        bell.pause(Duration::from_secs(3600));
+        assert!(bell.clear(), "a pause does not clear it");
+    }
 
     #[test]
     fn bell_is_written_only_while_armed() {

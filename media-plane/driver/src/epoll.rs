@@ -1,6 +1,7 @@
 //! The epoll back end: recvmmsg and sendmmsg, for hosts that forbid io_uring.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use engine::path::{Path, Protocol};
 use units::time::Instant;
 
 use crate::clock::Clock;
+use crate::control::{self, Arrival};
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::{Handler, Options};
+use crate::driver::{Handler, Options, Times};
+use crate::gather::Gather;
 use crate::gso::Segmentation;
 use crate::measures::Measures;
 use crate::send_batch::{SendBatch, Way};
 use crate::slab::Slab;
+use crate::sockaddr;
 use crate::socket::WorkerSocket;
-use crate::{control, sockaddr};
 
 /// Datagrams per system call.
 const BATCH: usize = 64;
@@ -43,6 +46,7 @@ pub struct Epoll {
     slab: Slab,
     counters: Counters,
     measures: Measures,
+    gather: Gather,
 }
 
 impl Epoll {
@@ -78,12 +82,19 @@ impl Epoll {
             slab: Slab::new(options.send_slots),
             counters: Counters::default(),
             measures: Measures::default(),
+            gather: Gather::new(options.flush_delay),
         })
     }
 
     pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> io::Result<()> {
         self.flush();
-        let (readable, rung) = self.wait(deadline)?;
+        let (readable, mut rung) = self.wait(deadline)?;
+        let now = self.clock.now();
+        let patience = self.gather.patience(now, deadline);
+        if readable && !patience.is_zero() {
+            self.bell.pause(patience);
+            rung = true;
+        }
         self.counters.wakes += 1;
         if rung && self.bell.clear() {
             self.counters.doorbells += 1;
@@ -99,8 +110,10 @@ impl Epoll {
             }
             handler.end(&mut self.slab, self.clock.now());
         }
-        self.measures.woke(self.counters.datagrams_received - before);
-        self.measures.turned(self.clock.now());
+        let count = self.counters.datagrams_received - before;
+        self.measures.woke(count);
+        self.measures.turned(now);
+        self.gather.took(count, self.measures.load_permille());
         // All at once: the more packets of one destination come together, the longer are its trains.
         self.flush();
         taken.map(|_| ())
@@ -149,21 +162,28 @@ impl Epoll {
                 return Err(error);
             }
         };
-        let now = self.clock.now();
+        let both = self.clock.both();
         for index in 0..count {
-            let Some((path, datagram)) = self.receive.datagram(index) else {
+            let Some((arrival, remote, datagram)) = self.receive.datagram(index) else {
                 self.counters.receive_malformed += 1;
                 continue;
             };
+            let times = Times { now: both.now, received: both.at(arrival.wall) };
+            let path = Path { protocol: Protocol::Udp, local: arrival.local, remote };
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
-            self.measures.received(now);
-            handler.datagram(&mut self.slab, now, path, datagram);
+            self.measures.received(times.received);
+            handler.datagram(&mut self.slab, times, path, datagram);
             if self.slab.waiting() > self.slab.slots() / 2 {
                 self.flush();
             }
         }
         Ok(count == BATCH)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn gather(&mut self) -> &mut Gather {
+        &mut self.gather
     }
 
     #[cfg(test)]
@@ -236,7 +256,7 @@ struct Receive {
 
 #[derive(Clone, Copy)]
 #[repr(align(8))]
-struct Control([u8; control::LEN_MAX]);
+struct Control([u8; control::RECEIVED_LEN_MAX]);
 
 impl std::fmt::Debug for Receive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -252,7 +272,7 @@ impl Receive {
         Self {
             bytes: vec![[0; RECEIVE_LEN]; BATCH].into(),
             names: vec![[0; sockaddr::LEN_MAX]; BATCH].into(),
-            controls: vec![Control([0; control::LEN_MAX]); BATCH].into(),
+            controls: vec![Control([0; control::RECEIVED_LEN_MAX]); BATCH].into(),
             vectors: vec![vector; BATCH].into(),
             messages: vec![message; BATCH].into(),
         }
@@ -270,7 +290,7 @@ impl Receive {
             header.msg_iov = &raw mut self.vectors[index];
             header.msg_iovlen = 1;
             header.msg_control = self.controls[index].0.as_mut_ptr().cast();
-            header.msg_controllen = control::LEN_MAX;
+            header.msg_controllen = control::RECEIVED_LEN_MAX;
             header.msg_flags = 0;
         }
         // SAFETY: all that the headers point to was set just now, is owned by `self` and outlives the call.
@@ -287,15 +307,15 @@ impl Receive {
     }
 
     /// `None` for a datagram that was cut or has no usable address.
-    fn datagram(&mut self, index: usize) -> Option<(Path, &mut [u8])> {
+    fn datagram(&mut self, index: usize) -> Option<(Arrival, SocketAddr, &mut [u8])> {
         let message = self.messages[index];
         if message.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
             return None;
         }
         let name = self.names[index].get(..message.msg_hdr.msg_namelen as usize)?;
         let remote = sockaddr::read(name)?;
-        let local = control::local_address(self.controls[index].0.get(..message.msg_hdr.msg_controllen)?)?;
+        let arrival = control::read(self.controls[index].0.get(..message.msg_hdr.msg_controllen)?)?;
         let datagram = self.bytes[index].get_mut(..message.msg_len as usize)?;
-        Some((Path { protocol: Protocol::Udp, local, remote }, datagram))
+        Some((arrival, remote, datagram))
     }
 }

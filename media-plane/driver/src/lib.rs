@@ -8,6 +8,7 @@ pub mod doorbell;
 pub mod driver;
 pub mod epoll;
 pub mod flights;
+pub mod gather;
 pub mod grouping;
 pub mod gso;
 pub mod measures;

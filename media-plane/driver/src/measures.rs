@@ -16,6 +16,7 @@ pub struct Measures {
     pub forward_latency_us: Histogram,
     waiting: Waiting,
     busy: Busy,
+    load: Busy,
 }
 
 impl Measures {
@@ -47,9 +48,15 @@ impl Measures {
         }
     }
 
-    /// To be called often; costs a comparison but once a second.
+    /// To be called often; costs two comparisons but ten times a second.
     pub(crate) fn turned(&mut self, now: Instant) {
-        self.busy.sample(now, thread_time);
+        self.busy.sample(now, WINDOW, thread_time);
+        self.load.sample(now, LOAD_WINDOW, thread_time);
+    }
+
+    /// The same as [`Self::busy_permille`] over a tenth of a second.
+    pub(crate) const fn load_permille(&self) -> u64 {
+        self.load.permille
     }
 
     /// The thread's share of a core over the last second or more that it looked at, in thousandths.
@@ -95,9 +102,9 @@ struct Busy {
 }
 
 impl Busy {
-    fn sample(&mut self, now: Instant, thread_time: impl FnOnce() -> Duration) {
+    fn sample(&mut self, now: Instant, window: Duration, thread_time: impl FnOnce() -> Duration) {
         let elapsed = now.since(self.since);
-        if elapsed < WINDOW {
+        if elapsed < window {
             return;
         }
         let used = thread_time();
@@ -107,6 +114,7 @@ impl Busy {
 }
 
 const WINDOW: Duration = Duration::from_secs(1);
+const LOAD_WINDOW: Duration = Duration::from_millis(100);
 
 /// The processor time that the calling thread has used.
 fn thread_time() -> Duration {
@@ -155,7 +163,7 @@ mod tests {
         let mut busy = Busy::default();
         let mut shares = Vec::new();
         for (ms, used_ms) in [(1000, 250), (1900, 1100), (2000, 1150), (12_000, 1150), (13_000, 9000)] {
-            busy.sample(at(ms * 1000), || Duration::from_millis(used_ms));
+            busy.sample(at(ms * 1000), WINDOW, || Duration::from_millis(used_ms));
             shares.push(busy.permille);
         }
         assert_eq!(shares, [250, 250, 900, 0, 1000]);

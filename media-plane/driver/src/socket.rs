@@ -46,6 +46,8 @@ impl WorkerSocket {
         } else {
             enable(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO)?;
         }
+        // Without it the time of the batch has to do.
+        let _ = enable(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
         socket.set_recv_buffer_size(KERNEL_BUFFER_LEN)?;
         socket.set_send_buffer_size(KERNEL_BUFFER_LEN)?;
         socket.bind(&SockAddr::from(address))?;

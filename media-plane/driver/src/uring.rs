@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -11,18 +12,20 @@ use io_uring::types::{CancelBuilder, Fixed, RecvMsgOut, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use units::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Both, Clock};
+use crate::control::{self, Arrival};
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::{Handler, Options};
+use crate::driver::{Handler, Options, Times};
 use crate::flights::Flights;
+use crate::gather::{COMPANY, Gather};
 use crate::gso::{Segmentation, may_be_the_trains_fault};
 use crate::measures::Measures;
 use crate::receive_ring::{BUFFER_LEN, GROUP, ReceiveRing};
 use crate::slab::{Departure, Slab};
+use crate::sockaddr;
 use crate::socket::WorkerSocket;
 use crate::train::next_train;
-use crate::{control, sockaddr};
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 4096;
@@ -60,6 +63,7 @@ pub struct Uring {
     completions: VecDeque<Completion>,
     counters: Counters,
     measures: Measures,
+    gather: Gather,
 }
 
 /// All of a completion but of a send's.
@@ -98,7 +102,7 @@ impl Uring {
         #[expect(clippy::cast_possible_truncation, reason = "28")]
         let name_len = sockaddr::LEN_MAX as u32;
         receive_header.msg_namelen = name_len;
-        receive_header.msg_controllen = control::LEN_MAX;
+        receive_header.msg_controllen = control::RECEIVED_LEN_MAX;
         Ok(Self {
             ring: ManuallyDrop::new(ring),
             socket,
@@ -115,18 +119,22 @@ impl Uring {
             completions: VecDeque::with_capacity(COMPLETIONS_PER_TURN),
             counters: Counters::default(),
             measures: Measures::default(),
+            gather: Gather::new(options.flush_delay),
         })
     }
 
     pub(crate) fn turn(&mut self, deadline: Option<Instant>, handler: &mut dyn Handler) -> io::Result<()> {
         self.arm()?;
-        self.queue_departures();
+        self.flush();
         self.enter(deadline)?;
         self.counters.wakes += 1;
         let before = self.counters.datagrams_received;
-        self.reap(handler);
+        let now = self.reap(handler);
         handler.end(&mut self.slab, self.clock.now());
-        self.measures.woke(self.counters.datagrams_received - before);
+        let taken = self.counters.datagrams_received - before;
+        self.measures.woke(taken);
+        self.measures.turned(now);
+        self.gather.took(taken, self.measures.load_permille());
         if self.slab.waiting() == 0 {
             self.measures.nothing_to_send();
         }
@@ -137,8 +145,15 @@ impl Uring {
     /// Submits all that waits in the slab.
     pub(crate) fn flush(&mut self) {
         self.queue_departures();
+        if self.ring.submission().is_empty() {
+            return;
+        }
         match self.submit() {
-            Ok(_) => self.measures.sent(self.clock.now()),
+            // Sends end with their submission: the wait is not to end because of them, and their slots are free.
+            Ok(_) => {
+                self.collect();
+                self.measures.sent(self.clock.now());
+            }
             // What was queued stays in the ring, for the next turn.
             Err(_) => self.counters.send_errors += 1,
         }
@@ -250,23 +265,30 @@ impl Uring {
         self.ring.submit()
     }
 
-    /// Submits, and waits for a completion or the deadline.
+    /// Submits, and waits for a completion or the deadline; then, if datagrams came, for their company.
     fn enter(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         let patience = match deadline {
             _ if !self.completions.is_empty() => Some(Duration::ZERO),
             deadline => deadline.map(|deadline| deadline.since(self.clock.now())),
         };
-        let result = match patience {
-            None => self.ring.submit_and_wait(1),
-            Some(Duration::ZERO) => {
-                // Completions of deferred work are posted only by an enter that asks for them.
-                let zero = Timespec::new();
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&zero))
+        self.wait(1, patience)?;
+        let patience = self.gather.patience(self.clock.now(), deadline);
+        if patience.is_zero() {
+            return Ok(());
+        }
+        self.collect();
+        let came = self.completions.iter().filter(|completion| completion.user_data == RECEIVE).count();
+        if (1..COMPANY).contains(&came) { self.wait(COMPANY - came, Some(patience)) } else { Ok(()) }
+    }
+
+    fn wait(&mut self, completions: usize, patience: Option<Duration>) -> io::Result<()> {
+        let spec = patience.map(Timespec::from);
+        // Completions of deferred work are posted only by an enter that asks for them, even if it does not wait.
+        let result = match &spec {
+            Some(spec) => {
+                self.ring.submitter().submit_with_args(completions, &SubmitArgs::new().timespec(spec))
             }
-            Some(patience) => {
-                let spec = Timespec::from(patience);
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&spec))
-            }
+            None => self.ring.submit_and_wait(completions),
         };
         match result {
             Ok(_) => Ok(()),
@@ -278,21 +300,20 @@ impl Uring {
         }
     }
 
-    fn reap(&mut self, handler: &mut dyn Handler) {
+    /// Sees to what has happened; tells what time it was then.
+    fn reap(&mut self, handler: &mut dyn Handler) -> Instant {
         self.collect();
-        let now = self.clock.now();
-        // What was queued before has been submitted, and sends end with their submission.
-        self.measures.sent(now);
-        self.measures.turned(now);
+        let both = self.clock.both();
         for _ in 0..COMPLETIONS_PER_TURN {
-            let Some(completion) = self.completions.pop_front() else { return };
+            let Some(completion) = self.completions.pop_front() else { break };
             if completion.user_data == RECEIVE {
-                self.received(now, completion, handler);
+                self.received(both, completion, handler);
             } else {
                 self.bell_armed = false;
                 self.counters.doorbells += 1;
             }
         }
+        both.now
     }
 
     /// Takes completions out of the ring and frees the slots of sends; tells how many there were.
@@ -319,7 +340,7 @@ impl Uring {
         }
     }
 
-    fn received(&mut self, now: Instant, completion: Completion, handler: &mut dyn Handler) {
+    fn received(&mut self, both: Both, completion: Completion, handler: &mut dyn Handler) {
         let Completion { result, flags, .. } = completion;
         if !cqueue::more(flags) {
             self.receive_armed = false;
@@ -331,11 +352,13 @@ impl Uring {
         }
         let Some(id) = cqueue::buffer_select(flags) else { return };
         let handled = usize::try_from(result).ok().and_then(|len| {
-            let (path, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
+            let (arrival, remote, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
-            self.measures.received(now);
-            handler.datagram(&mut self.slab, now, path, datagram);
+            let times = Times { now: both.now, received: both.at(arrival.wall) };
+            let path = Path { protocol: Protocol::Udp, local: arrival.local, remote };
+            self.measures.received(times.received);
+            handler.datagram(&mut self.slab, times, path, datagram);
             Some(())
         });
         self.receive.give_back(id);
@@ -384,6 +407,11 @@ impl Uring {
             self.slab.release(departure.slot);
         }
         self.flights.end(number);
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn gather(&mut self) -> &mut Gather {
+        &mut self.gather
     }
 
     #[cfg(test)]
@@ -438,9 +466,9 @@ fn datagram<'a>(
     buffer: &'a mut [u8; BUFFER_LEN],
     len: usize,
     header: &libc::msghdr,
-) -> Option<(Path, &'a mut [u8])> {
+) -> Option<(Arrival, SocketAddr, &'a mut [u8])> {
     let filled = buffer.get_mut(..len)?;
-    let (path, payload_len) = {
+    let (arrival, remote, payload_len) = {
         let message = RecvMsgOut::parse(filled, header).ok()?;
         if message.is_payload_truncated()
             || message.is_name_data_truncated()
@@ -449,12 +477,11 @@ fn datagram<'a>(
             return None;
         }
         let remote = sockaddr::read(message.name_data())?;
-        let local = control::local_address(message.control_data())?;
-        (Path { protocol: Protocol::Udp, local, remote }, message.payload_data().len())
+        (control::read(message.control_data())?, remote, message.payload_data().len())
     };
     // The payload is what stands last in the buffer.
     let start = filled.len().checked_sub(payload_len)?;
-    Some((path, &mut filled[start..]))
+    Some((arrival, remote, &mut filled[start..]))
 }
 
 #[cfg(test)]
@@ -471,7 +498,14 @@ mod tests {
     fn open(slots: usize) -> (Uring, u16) {
         let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let port = socket.port().unwrap();
-        let options = Options { io: Io::IoUring, gso: Gso::Auto, address: None, port: 0, send_slots: slots };
+        let options = Options {
+            io: Io::IoUring,
+            gso: Gso::Auto,
+            address: None,
+            port: 0,
+            flush_delay: Duration::ZERO,
+            send_slots: slots,
+        };
         (Uring::open(socket, &Doorbell::new().unwrap(), Clock::start(), &options).unwrap(), port)
     }
 

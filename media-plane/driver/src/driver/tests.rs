@@ -13,7 +13,7 @@ fn open(io: Io, bell: &Doorbell) -> Driver {
 }
 
 fn open_with(io: Io, gso: Gso, bell: &Doorbell) -> Driver {
-    let options = Options { io, gso, address: None, port: 0, send_slots: 256 };
+    let options = Options { io, gso, address: None, port: 0, flush_delay: Duration::ZERO, send_slots: 256 };
     Driver::open(&options, bell, Clock::start()).unwrap()
 }
 
@@ -282,4 +282,63 @@ fn refuse_trains(driver: &Driver) {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const on).cast(), 4)
     };
     assert_eq!(result, 0);
+}
+
+#[test]
+fn a_datagram_has_the_time_at_which_the_kernel_received_it() {
+    for io in BACK_ENDS {
+        let bell = Doorbell::new().unwrap();
+        let mut driver = open(io, &bell);
+        let (socket, _) = client("127.0.0.1");
+        let pause = Duration::from_millis(20);
+        // The two clocks are read one after the other, and the wall's may be slewed.
+        let slack = Duration::from_millis(5);
+        let end = driver.now() + Duration::from_secs(5);
+        let mut waited = false;
+        // A kernel begins to take these times a little after it was asked to.
+        while !waited && driver.now() < end {
+            let before = driver.now();
+            socket.send_to(b"abc", ("127.0.0.1", driver.port())).unwrap();
+            std::thread::sleep(pause);
+            let mut seen = None;
+            while seen.is_none() && driver.now() < end {
+                driver.turn(Some(end), &mut each(|_, times, _, _| seen = Some(times))).unwrap();
+            }
+            let times = seen.unwrap();
+            assert!(times.received <= times.now && before <= times.received + slack, "{io:?}: {times:?}");
+            waited = times.received + pause <= times.now + slack;
+        }
+        assert!(waited, "{io:?}: the time of the batch instead");
+    }
+}
+
+#[test]
+fn a_wake_of_a_busy_worker_takes_all_that_comes_soon() {
+    for io in BACK_ENDS {
+        let bell = Doorbell::new().unwrap();
+        let mut driver = open(io, &bell);
+        driver.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
+        let (socket, _) = client("127.0.0.1");
+        let to = ("127.0.0.1", driver.port());
+        let gather = match &mut driver.back_end {
+            BackEnd::Epoll(epoll) => epoll.gather(),
+            BackEnd::Uring(uring) => uring.gather(),
+        };
+        // As a saturated worker with a patience of 0.3 s.
+        let patience = Duration::from_millis(300);
+        *gather = crate::gather::Gather::new(patience);
+        gather.took(1, 1000);
+        let before = driver.now();
+        let sender = std::thread::spawn(move || {
+            for _ in 0..3 {
+                socket.send_to(b"abc", to).unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let mut seen = 0;
+        driver.turn(None, &mut each(|_, _, _, _| seen += 1)).unwrap();
+        assert!(driver.now() >= before + patience, "{io:?}");
+        assert_eq!(seen, 3, "{io:?}");
+        sender.join().unwrap();
+    }
 }
