@@ -2,10 +2,12 @@
 
 pub mod attachment;
 pub mod event_log;
+pub mod gathering;
 pub mod hub;
 pub mod links;
 pub mod listen;
 pub mod request;
+pub mod shares;
 pub mod tell;
 pub mod token;
 

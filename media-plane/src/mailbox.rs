@@ -93,6 +93,11 @@ impl<T, B: Bell> Sender<T, B> {
         }
     }
 
+    /// What wakes the receiver.
+    pub const fn bell(&self) -> &B {
+        &self.bell
+    }
+
     /// How many items fit now, at least.
     #[must_use]
     pub fn space(&self) -> usize {

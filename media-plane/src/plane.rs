@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use driver::clock::Clock;
 use driver::doorbell::Doorbell;
 use driver::pin::allowed_cores;
 use proto::media::v1::{Candidate, Protocol};
@@ -91,6 +92,7 @@ impl Plane {
         let config = helper::Config { dtls: settings.dtls, certificate };
         let (handle, helper) = helper::thread::spawn(config, sink).map_err(StartError::Helper)?;
 
+        let clock = Clock::start();
         let cores = if settings.pin { allowed_cores().unwrap_or_default() } else { Vec::new() };
         let addresses = addresses::advertised(&settings.node_addresses, settings.loopback_candidate);
         let mut workers = Vec::new();
@@ -98,6 +100,7 @@ impl Plane {
         for (index, (bell, orders, commands, reports)) in (0..).zip(ends) {
             let started = worker::start(Setup {
                 index: WorkerIndex(index),
+                clock,
                 core: cores.get(usize::from(index) % cores.len().max(1)).copied(),
                 io: settings.io,
                 gso: settings.gso,

@@ -4,6 +4,7 @@
 //! leaves it again. Until the worker answered, the versions before are kept.
 
 pub mod lineage;
+pub mod presence;
 pub mod refusal;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -21,6 +22,7 @@ use units::handle::{PeerId, PublicationId, RoomId, RouteId, SubscriptionId, Work
 
 use crate::helper::input::Input;
 use crate::resource::lineage::Lineage;
+use crate::resource::presence::Presence;
 use crate::resource::refusal::Refused;
 use crate::resource::status::Status;
 
@@ -29,6 +31,7 @@ pub struct Table {
     entries: BTreeMap<Key, Entry>,
     /// Owner and owned.
     owned: BTreeSet<(Key, Key)>,
+    presence: Presence,
     counts: [usize; Kind::ALL.len()],
     peers_by_worker: Vec<u32>,
     state_len: usize,
@@ -71,12 +74,11 @@ struct Version {
     data: Option<Box<crate::helper::input::PeerSpec>>,
 }
 
-/// What a command means to a worker and to the helper.
-#[derive(Debug)]
+/// What a command means to workers and to the helper, in order.
+#[derive(Debug, Default)]
 pub struct Change {
-    pub worker: WorkerIndex,
-    pub media: Option<Command>,
-    pub data: Option<Input>,
+    pub media: Vec<(WorkerIndex, Command)>,
+    pub data: Vec<Input>,
 }
 
 impl Table {
@@ -85,6 +87,7 @@ impl Table {
         Self {
             entries: BTreeMap::new(),
             owned: BTreeSet::new(),
+            presence: Presence::default(),
             counts: [0; Kind::ALL.len()],
             peers_by_worker: vec![0; workers.into()],
             state_len: 0,
@@ -108,34 +111,38 @@ impl Table {
         self.check_form(key, lineage, &resource)?;
         let worker = self.check_place(epoch, key, lineage)?;
         let invalid = |detail: String| Refused::invalid(format!("{key}: {detail}"));
+        let mut change = Change::default();
         let mut helper_peer = None;
-        let (media, data) = match spec {
-            Spec::Room(room) => (Some(Command::UpsertRoom(translate::room(room).map_err(invalid)?)), None),
+        if let Some(needed) = self.needed_at(lineage, worker)
+            && !self.presence.is_at(needed, worker)
+        {
+            change.media.extend(self.command_at(needed, worker));
+        }
+        match spec {
             Spec::Peer(peer) => {
                 let (media, data) = translate::peer(peer, worker).map_err(invalid)?;
                 helper_peer = Some(Box::new(data.clone()));
-                (Some(Command::UpsertPeer(Box::new(media))), Some(Input::UpsertPeer(Box::new(data))))
-            }
-            Spec::Publication(publication) => {
-                let media = translate::publication(publication).map_err(invalid)?;
-                (Some(Command::UpsertPublication(Box::new(media))), None)
-            }
-            Spec::Subscription(subscription) => {
-                let media = translate::subscription(subscription).map_err(invalid)?;
-                (Some(Command::UpsertSubscription(Box::new(media))), None)
+                change.media.push((worker, Command::UpsertPeer(Box::new(media))));
+                change.data.push(Input::UpsertPeer(Box::new(data)));
             }
             Spec::Route(route) => {
-                (None, Some(Input::UpsertRoute(Box::new(translate::route(route).map_err(invalid)?))))
+                let data = translate::route(route).map_err(invalid)?;
+                change.data.push(Input::UpsertRoute(Box::new(data)));
             }
-        };
-        let answered_at_once = media.is_none();
+            Spec::Room(_) | Spec::Publication(_) | Spec::Subscription(_) => {
+                for at in std::iter::once(worker).chain(self.presence.of(key)) {
+                    change.media.push((at, command(spec, worker, at).map_err(invalid)?));
+                }
+            }
+        }
+        let answered_at_once = change.media.is_empty();
         let resource = Arc::new(Resource { revision, lease_epoch: epoch, status: None, ..resource });
         self.enter(key, lineage, worker, Version { resource, data: helper_peer });
         self.take_lease(epoch, key, lineage);
         if answered_at_once {
             self.applied(key, revision);
         }
-        Ok((key, Change { worker, media, data }))
+        Ok((key, change))
     }
 
     /// Deletes a resource and what belongs to it; `None` if it is not there.
@@ -144,11 +151,10 @@ impl Table {
     /// When a later control plane has the room.
     pub fn delete(&mut self, epoch: u64, key: Key) -> Result<Option<Change>, Refused> {
         let Some(entry) = self.entries.get(&key) else { return Ok(None) };
-        let (lineage, worker) = (entry.lineage, entry.worker);
+        let lineage = entry.lineage;
         self.check_lease(epoch, key, lineage)?;
         self.take_lease(epoch, key, lineage);
-        self.remove(key);
-        Ok(Some(deletion(key, worker)))
+        Ok(Some(self.remove(key)))
     }
 
     /// The worker applied the upsert of `revision`: versions before it are forgotten.
@@ -163,28 +169,39 @@ impl Table {
         }
     }
 
-    /// The worker refused the upsert of `revision`: it is taken back. What the helper must be told for that.
+    /// A worker refused the upsert of `revision`: it is taken back. What others must be told for that.
     #[must_use]
-    pub fn refused(&mut self, key: Key, revision: u64) -> Vec<Input> {
-        let Some(entry) = self.entries.get_mut(&key) else { return Vec::new() };
+    pub fn refused(&mut self, key: Key, revision: u64) -> Change {
+        let Some(entry) = self.entries.get_mut(&key) else { return Change::default() };
         let Some(index) = entry.versions.iter().position(|version| version.resource.revision == revision)
         else {
-            return Vec::new();
+            return Change::default();
         };
         if entry.versions.len() == 1 {
-            let orphans = self.remove(key);
-            return orphans.into_iter().filter_map(|orphan| deletion(orphan, WorkerIndex(0)).data).collect();
+            return self.remove(key);
         }
         let was_newest = index + 1 == entry.versions.len();
         if let Some(version) = entry.versions.remove(index) {
             self.state_len -= version.resource.state.len();
         }
+        if !was_newest {
+            return Change::default();
+        }
         let restored = entry.versions.back().and_then(|version| version.data.clone());
-        restored.filter(|_| was_newest).map(Input::UpsertPeer).into_iter().collect()
+        // Of several workers some may have applied it.
+        let workers: Vec<WorkerIndex> = match self.presence.of(key).collect::<Vec<_>>() {
+            others if others.is_empty() => others,
+            others => self.worker_of(key).into_iter().chain(others).collect(),
+        };
+        Change {
+            media: workers.into_iter().filter_map(|worker| self.command_at(key, worker)).collect(),
+            data: restored.map(Input::UpsertPeer).into_iter().collect(),
+        }
     }
 
-    /// Removes a resource and what belongs to it; tells everything that was removed.
-    pub fn remove(&mut self, key: Key) -> Vec<Key> {
+    /// Removes a resource and what belongs to it; tells what workers and helper must delete for that.
+    pub fn remove(&mut self, key: Key) -> Change {
+        let mut change = self.worker_of(key).map_or_else(Change::default, |worker| deletion(key, worker));
         let mut removed = vec![key];
         // A subscription has three owners, and a room may have a hundred thousand of them.
         let mut seen = BTreeSet::from([key]);
@@ -198,8 +215,13 @@ impl Table {
                 }
             }
         }
-        removed.retain(|key| self.remove_one(*key));
-        removed
+        // Children first.
+        for key in removed.into_iter().rev() {
+            for (key, worker) in self.remove_one(key) {
+                change.media.extend(deletion(key, worker).media);
+            }
+        }
+        change
     }
 
     pub fn status(&mut self, key: Key) -> Option<&mut Status> {
@@ -245,7 +267,14 @@ impl Table {
             .collect()
     }
 
-    /// The rooms or peers of one worker, as they were asked for.
+    /// The workers that have a room: its own, and those of its other peers.
+    #[must_use]
+    pub fn workers_of_room(&self, room: u64) -> Vec<WorkerIndex> {
+        let key = Key::Room(room);
+        self.worker_of(key).into_iter().chain(self.presence.of(key)).collect()
+    }
+
+    /// The rooms or peers whose own worker it is, as they were asked for.
     #[must_use]
     pub fn on_worker(&self, worker: WorkerIndex, kind: Kind) -> Vec<(Key, Arc<Resource>)> {
         self.entries
@@ -306,13 +335,7 @@ impl Table {
         self.check_lease(epoch, key, lineage)?;
         let Some(room) = lineage.room() else {
             let Lineage::Room { worker } = lineage else { return Err(unknown(key)) };
-            return match u16::try_from(worker) {
-                Ok(index) if usize::from(index) < self.peers_by_worker.len() => Ok(WorkerIndex(index)),
-                _ => {
-                    let workers = self.peers_by_worker.len();
-                    Err(Refused::invalid(format!("{key} is on worker {worker} of {workers}")))
-                }
-            };
+            return self.known_worker(key, worker);
         };
         for needed in lineage.needs() {
             match self.entries.get(&needed) {
@@ -323,7 +346,42 @@ impl Table {
                 Some(_) => {}
             }
         }
-        self.worker_of(Key::Room(room)).ok_or_else(|| unknown(Key::Room(room)))
+        let of_room = self.worker_of(Key::Room(room)).ok_or_else(|| unknown(Key::Room(room)))?;
+        match lineage {
+            Lineage::Peer { worker: Some(worker), .. } => self.known_worker(key, worker),
+            Lineage::Publication { peer, .. } | Lineage::Subscription { peer, .. } => {
+                self.worker_of(Key::Peer(peer)).ok_or_else(|| unknown(Key::Peer(peer)))
+            }
+            Lineage::Room { .. } | Lineage::Peer { worker: None, .. } | Lineage::Route { .. } => Ok(of_room),
+        }
+    }
+
+    fn known_worker(&self, key: Key, worker: u32) -> Result<WorkerIndex, Refused> {
+        match u16::try_from(worker) {
+            Ok(index) if usize::from(index) < self.peers_by_worker.len() => Ok(WorkerIndex(index)),
+            _ => {
+                let workers = self.peers_by_worker.len();
+                Err(Refused::invalid(format!("{key} is on worker {worker} of {workers}")))
+            }
+        }
+    }
+
+    /// What must be on `worker`, which is not its own, before a resource of this lineage is.
+    fn needed_at(&self, lineage: Lineage, worker: WorkerIndex) -> Option<Key> {
+        let needed = match lineage {
+            Lineage::Peer { room, .. } => Key::Room(room),
+            Lineage::Subscription { publication, .. } => Key::Publication(publication),
+            Lineage::Room { .. } | Lineage::Publication { .. } | Lineage::Route { .. } => return None,
+        };
+        self.worker_of(needed).filter(|own| *own != worker).map(|_| needed)
+    }
+
+    /// The upsert of a room or publication as it is now, for one of its workers.
+    fn command_at(&self, key: Key, worker: WorkerIndex) -> Option<(WorkerIndex, Command)> {
+        let entry = self.entries.get(&key)?;
+        let spec = entry.newest()?.spec.as_ref()?;
+        // What is in the table was translated before.
+        Some((worker, command(spec, entry.worker, worker).ok()?))
     }
 
     fn check_lease(&self, epoch: u64, key: Key, lineage: Lineage) -> Result<(), Refused> {
@@ -361,12 +419,16 @@ impl Table {
             *peers += 1;
         }
         self.owned.extend(lineage.owners().map(|owner| (owner, key)));
+        if let Some(needed) = self.needed_at(lineage, worker) {
+            self.presence.begin(needed, worker);
+        }
         let status = Status::new(key.kind());
         self.entries.insert(key, Entry { lineage, worker, versions: VecDeque::from([version]), status });
     }
 
-    fn remove_one(&mut self, key: Key) -> bool {
-        let Some(entry) = self.entries.remove(&key) else { return false };
+    /// Tells what nobody needs any more on workers that are not its own.
+    fn remove_one(&mut self, key: Key) -> Vec<(Key, WorkerIndex)> {
+        let Some(entry) = self.entries.remove(&key) else { return Vec::new() };
         self.counts[key.kind() as usize] -= 1;
         let peers = self.peers_by_worker.get_mut(usize::from(entry.worker.0));
         if let (Kind::Peer, Some(peers)) = (key.kind(), peers) {
@@ -376,7 +438,13 @@ impl Table {
         for owner in entry.lineage.owners() {
             self.owned.remove(&(owner, key));
         }
-        true
+        let mut ended: Vec<_> = self.presence.forget(key).into_iter().map(|worker| (key, worker)).collect();
+        if let Some(needed) = self.needed_at(entry.lineage, entry.worker)
+            && self.presence.end(needed, entry.worker)
+        {
+            ended.push((needed, entry.worker));
+        }
+        ended
     }
 }
 
@@ -386,8 +454,23 @@ impl Entry {
     }
 }
 
+/// The upsert of a room, publication or subscription for the engine of worker `at`; its own worker is `own`.
+fn command(spec: &Spec, own: WorkerIndex, at: WorkerIndex) -> Result<Command, String> {
+    Ok(match spec {
+        Spec::Room(room) => Command::UpsertRoom(translate::room(room)?),
+        Spec::Publication(publication) => {
+            let home = (own != at).then_some(own);
+            Command::UpsertPublication(Box::new(translate::publication(publication, home)?))
+        }
+        Spec::Subscription(subscription) => {
+            Command::UpsertSubscription(Box::new(translate::subscription(subscription)?))
+        }
+        Spec::Peer(_) | Spec::Route(_) => return Err("is translated for the helper, too".into()),
+    })
+}
+
 /// Engine and helper delete what belongs to the resource themselves.
-const fn deletion(key: Key, worker: WorkerIndex) -> Change {
+fn deletion(key: Key, worker: WorkerIndex) -> Change {
     let (media, data) = match key {
         Key::Room(id) => (Some(Command::DeleteRoom(RoomId(id))), Some(Input::DeleteRoom(RoomId(id)))),
         Key::Peer(id) => (Some(Command::DeletePeer(PeerId(id))), Some(Input::DeletePeer(PeerId(id)))),
@@ -395,7 +478,10 @@ const fn deletion(key: Key, worker: WorkerIndex) -> Change {
         Key::Subscription(id) => (Some(Command::DeleteSubscription(SubscriptionId(id))), None),
         Key::Route(id) => (None, Some(Input::DeleteRoute(RouteId(id)))),
     };
-    Change { worker, media, data }
+    Change {
+        media: media.map(|command| (worker, command)).into_iter().collect(),
+        data: data.into_iter().collect(),
+    }
 }
 
 fn unknown(key: Key) -> Refused {
@@ -406,177 +492,4 @@ fn unknown(key: Key) -> Refused {
 const VERSIONS_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resource::samples;
-
-    fn table() -> Table {
-        Table::new(2, Limits::default())
-    }
-
-    /// Enters a resource under revision and epoch, as applied by the worker.
-    fn put(table: &mut Table, epoch: u64, revision: u64, spec: Spec) -> Result<(), Refused> {
-        let (key, _) = table.upsert(epoch, revision, samples::resource(spec))?;
-        table.applied(key, revision);
-        Ok(())
-    }
-
-    /// A room with two peers, a publication and a subscription to it, and a route.
-    fn full() -> Table {
-        let mut table = table();
-        let specs = [
-            Spec::Room(samples::room(1, 0)),
-            Spec::Peer(samples::peer(2, 1)),
-            Spec::Peer(samples::peer(3, 1)),
-            Spec::Publication(samples::publication(4, 2, 1)),
-            Spec::Subscription(samples::subscription(5, 3, 4, 1)),
-            Spec::Route(samples::route(6, 2, 1)),
-        ];
-        for (revision, spec) in (1..).zip(specs) {
-            put(&mut table, 1, revision, spec).unwrap();
-        }
-        table
-    }
-
-    fn keys(table: &Table) -> Vec<Key> {
-        table.entries.keys().copied().collect()
-    }
-
-    #[test]
-    fn deletion_takes_what_belongs_to_it() {
-        let all = keys(&full());
-        for (name, key, gone) in [
-            ("subscription", Key::Subscription(5), vec![Key::Subscription(5)]),
-            ("publication", Key::Publication(4), vec![Key::Publication(4), Key::Subscription(5)]),
-            ("publisher", Key::Peer(2), vec![Key::Peer(2), Key::Publication(4), Key::Subscription(5)]),
-            ("subscriber", Key::Peer(3), vec![Key::Peer(3), Key::Subscription(5)]),
-            ("route", Key::Route(6), vec![Key::Route(6)]),
-            ("room", Key::Room(1), all.clone()),
-        ] {
-            let mut table = full();
-            assert!(table.delete(1, key).unwrap().is_some(), "{name}");
-            let left: Vec<Key> = all.iter().copied().filter(|key| !gone.contains(key)).collect();
-            assert_eq!(keys(&table), left, "{name}");
-            assert!(table.delete(1, key).unwrap().is_none(), "{name}: again");
-        }
-    }
-
-    #[test]
-    fn deletion_of_a_large_room_is_no_stall() {
-        let mut table = full();
-        for id in 0..50_000 {
-            put(&mut table, 1, 100 + id, Spec::Subscription(samples::subscription(10 + id, 3, 4, 1)))
-                .unwrap();
-        }
-        let start = std::time::Instant::now();
-        table.delete(1, Key::Room(1)).unwrap();
-        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
-        assert_eq!(keys(&table), []);
-    }
-
-    #[test]
-    fn an_empty_table_holds_nothing_back() {
-        let mut table = full();
-        table.delete(1, Key::Room(1)).unwrap();
-        assert!(table.owned.is_empty());
-        assert_eq!((table.counts, table.state_len, table.peers_by_worker), ([0; 5], 0, vec![0, 0]));
-    }
-
-    #[test]
-    fn what_refers_to_nothing_is_refused() {
-        use RefusalReason::{Invalid, Stale, Unknown};
-        for (name, epoch, spec, reason) in [
-            ("no such room", 1, Spec::Peer(samples::peer(9, 7)), Unknown),
-            ("no such peer", 1, Spec::Publication(samples::publication(9, 8, 1)), Unknown),
-            ("no such publication", 1, Spec::Subscription(samples::subscription(9, 3, 8, 1)), Unknown),
-            ("no such peer for a route", 1, Spec::Route(samples::route(9, 8, 1)), Unknown),
-            ("peer of another room", 1, Spec::Publication(samples::publication(9, 2, 10)), Invalid),
-            ("moved to another peer", 1, Spec::Publication(samples::publication(4, 3, 1)), Invalid),
-            ("moved to another worker", 1, Spec::Room(samples::room(1, 1)), Invalid),
-            ("no such worker", 1, Spec::Room(samples::room(9, 2)), Invalid),
-            ("id 0", 1, Spec::Room(samples::room(0, 0)), Invalid),
-            ("older control plane", 0, Spec::Peer(samples::peer(9, 1)), Stale),
-        ] {
-            let mut table = full();
-            put(&mut table, 1, 9, Spec::Room(samples::room(10, 0))).unwrap();
-            let before = keys(&table);
-            let refused = table.upsert(epoch, 20, samples::resource(spec)).unwrap_err();
-            assert_eq!(refused.reason, reason, "{name}: {}", refused.detail);
-            assert_eq!(keys(&table), before, "{name}");
-        }
-    }
-
-    #[test]
-    fn limits_refuse() {
-        let limits = Limits { counts: [1; 5], state_len: 10, state_len_total: 12 };
-        let mut table = Table::new(1, limits);
-        put(&mut table, 1, 1, Spec::Room(samples::room(1, 0))).unwrap();
-        let second = put(&mut table, 1, 2, Spec::Room(samples::room(2, 0))).unwrap_err();
-        assert_eq!(second.reason, RefusalReason::Limit);
-        for (name, len, reason) in [("one", 11, RefusalReason::Invalid), ("all", 8, RefusalReason::Limit)] {
-            let state = vec![0; len];
-            let resource = Resource { state, ..samples::resource(Spec::Room(samples::room(1, 0))) };
-            assert_eq!(table.upsert(1, 3, resource).unwrap_err().reason, reason, "{name}");
-        }
-    }
-
-    #[test]
-    fn whoever_commands_a_room_has_it() {
-        let mut table = full();
-        assert_eq!(table.lease_of(1), Some(1));
-        put(&mut table, 3, 20, Spec::Peer(samples::peer(2, 1))).unwrap();
-        assert_eq!(table.lease_of(1), Some(3), "by an upsert within it");
-        for (name, stale) in [
-            ("upsert", table.upsert(2, 21, samples::resource(Spec::Room(samples::room(1, 0)))).map(|_| ())),
-            ("delete", table.delete(2, Key::Peer(2)).map(|_| ())),
-            ("claim", table.claim(2, Key::Publication(4)).map(|_| ())),
-        ] {
-            assert_eq!(stale.unwrap_err().reason, RefusalReason::Stale, "{name}");
-        }
-        table.claim(4, Key::Publication(4)).unwrap();
-        assert_eq!(table.lease_of(1), Some(4), "by a claim");
-    }
-
-    #[test]
-    fn refused_upsert_restores_what_was() {
-        let mut table = full();
-        let state = |table: &Table| table.entries[&Key::Peer(2)].newest().unwrap().state.clone();
-        let upsert = |table: &mut Table, revision, text: &[u8]| {
-            let resource = samples::resource(Spec::Peer(samples::peer(2, 1)));
-            table.upsert(1, revision, Resource { state: text.to_vec(), ..resource }).unwrap();
-        };
-        upsert(&mut table, 21, b"first");
-        upsert(&mut table, 22, b"second");
-        assert_eq!(state(&table), b"second");
-        assert!(table.refused(Key::Peer(2), 21).is_empty(), "the newest counts for the helper");
-        assert_eq!(state(&table), b"second");
-        let told = table.refused(Key::Peer(2), 22);
-        assert!(matches!(told.as_slice(), [Input::UpsertPeer(_)]), "the helper hears the old one again");
-        assert_eq!(state(&table), b"state");
-        table.delete(1, Key::Room(1)).unwrap();
-        assert_eq!(table.state_len, 0);
-    }
-
-    #[test]
-    fn refused_new_resource_goes_with_what_was_built_on_it() {
-        let mut table = table();
-        put(&mut table, 1, 1, Spec::Room(samples::room(1, 0))).unwrap();
-        table.upsert(1, 2, samples::resource(Spec::Peer(samples::peer(2, 1)))).unwrap();
-        table.upsert(1, 3, samples::resource(Spec::Publication(samples::publication(4, 2, 1)))).unwrap();
-        let told = table.refused(Key::Peer(2), 2);
-        assert!(matches!(told.as_slice(), [Input::DeletePeer(PeerId(2))]));
-        assert_eq!(keys(&table), [Key::Room(1)]);
-        assert!(table.refused(Key::Publication(4), 3).is_empty(), "gone already");
-    }
-
-    #[test]
-    fn snapshot_is_in_the_order_of_upserts() {
-        let table = full();
-        let mut again = self::table();
-        for (resource, _) in table.snapshot() {
-            let revision = resource.revision;
-            again.upsert(2, revision, Arc::unwrap_or_clone(resource)).unwrap();
-        }
-        assert_eq!(keys(&again), keys(&table));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 
 pub mod mail;
 pub mod panic;
+mod relaying;
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ use driver::doorbell::Doorbell;
 use driver::driver::{Driver, Handler, Io, OpenError, Options, Times};
 use driver::gso::Gso;
 use driver::pin::pin_to;
+use driver::relays::Incoming;
 use driver::slab::Slab;
 use engine::command::Command;
 use engine::config::Config;
@@ -30,13 +32,15 @@ use units::time::Instant;
 
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender, TaskBell};
-use crate::worker::mail::{Counted, Order, Outcome, Report, UNANSWERED_MAX};
+use crate::worker::mail::{Counted, Link, Order, Outcome, Report, UNANSWERED_MAX};
 use crate::worker::panic::{Panics, Verdict, caught};
 
 /// What a worker is made of before it has a thread.
 #[derive(Debug)]
 pub struct Setup {
     pub index: WorkerIndex,
+    /// The same for all workers: what they tell each other has times in it.
+    pub clock: Clock,
     /// `None`: the system moves it between cores.
     pub core: Option<usize>,
     pub io: Io,
@@ -106,6 +110,8 @@ struct Worker {
     commands: Receiver<Command>,
     reports: Sender<Report, TaskBell>,
     helper: HelperHandle,
+    /// Other workers that share a room with this one.
+    neighbours: Vec<(WorkerIndex, Box<Incoming>)>,
     /// The engine was replaced, and the hub has not been told.
     rebuilt: bool,
     counters: Counters,
@@ -123,14 +129,25 @@ struct Counters {
 
 impl Worker {
     fn new(setup: Setup) -> Result<Self, OpenError> {
-        let Setup { index, core, io, gso, flush_delay, ports, bell, orders, commands, reports, helper } =
-            setup;
+        let Setup {
+            index,
+            clock,
+            core,
+            io,
+            gso,
+            flush_delay,
+            ports,
+            bell,
+            orders,
+            commands,
+            reports,
+            helper,
+        } = setup;
         if let Some(core) = core
             && let Err(error) = pin_to(core)
         {
             tracing::warn!(worker = index.0, core, %error, "cannot tie the worker to its core");
         }
-        let clock = Clock::start();
         let driver = open((io, gso, flush_delay), ports, &bell, clock)?;
         let engine = new_engine(index, clock);
         let (panics, counters) = (Panics::default(), Counters::default());
@@ -145,6 +162,7 @@ impl Worker {
             commands,
             reports,
             helper,
+            neighbours: Vec::new(),
             rebuilt: false,
             counters,
         })
@@ -153,6 +171,7 @@ impl Worker {
     fn run(mut self) {
         while self.take_orders() {
             self.take_commands();
+            self.take_relayed();
             self.tick();
             self.tell();
             self.wait();
@@ -170,6 +189,17 @@ impl Worker {
                 Some(Order::Counters(reply)) => {
                     // Whoever asked may have lost patience.
                     let _ = reply.send(self.counted());
+                }
+                #[cfg(test)]
+                Some(Order::Panic) => {
+                    if caught(|| panic!("as a test wants it")).is_none() {
+                        self.panicked(self.driver.now(), None);
+                    }
+                }
+                Some(Order::Link(link)) => {
+                    let Link { with, outgoing, incoming } = *link;
+                    self.driver.outbox().relays().add(with, outgoing);
+                    self.neighbours.push((with, incoming));
                 }
                 Some(Order::Command(command)) => {
                     let outcome = self.command(command);
@@ -220,7 +250,8 @@ impl Worker {
     /// Waits for datagrams, the doorbell or the engine's deadline, and lets the engine take what comes.
     fn wait(&mut self) {
         self.bell.arm();
-        let mail_waits = !self.orders.is_empty() || !self.commands.is_empty() || self.rebuilt;
+        let mail_waits =
+            !self.orders.is_empty() || !self.commands.is_empty() || self.is_relayed_to() || self.rebuilt;
         let deadline = if mail_waits { Some(self.driver.now()) } else { self.engine.next_deadline() };
         let (engine, panics, rebuilt) = (&mut self.engine, &mut self.panics, &mut self.rebuilt);
         let mut handler = Handling { engine, panics, rebuilt, index: self.index, clock: self.clock };
@@ -242,8 +273,9 @@ impl Worker {
         self.rebuilt |= recover(engine, &mut self.panics, now, peer, slab, || new_engine(index, clock));
     }
 
-    /// Hands the engine's events to whom they concern.
+    /// Hands the engine's events to whom they concern, and wakes workers that were told something.
     fn tell(&mut self) {
+        self.driver.outbox().relays().ring();
         // Not into the room that is kept for answers.
         if self.rebuilt && self.reports.space() > UNANSWERED_MAX && self.reports.push(Report::Rebuilt).is_ok()
         {
@@ -263,7 +295,8 @@ impl Worker {
         self.reports.ring();
     }
 
-    fn counted(&self) -> Counted {
+    fn counted(&mut self) -> Counted {
+        let relays = self.driver.outbox().relays().named();
         let own = [
             ("worker_commands", self.counters.commands),
             ("worker_panics", self.panics.count()),
@@ -272,7 +305,7 @@ impl Worker {
             ("worker_wait_errors", self.counters.wait_errors),
         ];
         let driver = self.driver.counters();
-        let all = own.into_iter().chain(self.engine.counters().iter()).chain(driver.named());
+        let all = own.into_iter().chain(relays).chain(self.engine.counters().iter()).chain(driver.named());
         let histograms = self.driver.measures().named();
         Counted {
             counters: all.collect(),
@@ -379,3 +412,6 @@ fn open(
 const BATCH: usize = 256;
 const SEND_SLOTS: usize = 4096; // 6 MiB: a wake's packets to 50 subscribers
 const WAIT_ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,7 @@ impl Table {
                     }
                 }
                 Some(Spec::Peer(peer)) => {
-                    let worker = workers_of_rooms.get(&peer.room).copied();
+                    let worker = peer.worker.or_else(|| workers_of_rooms.get(&peer.room).copied());
                     let index = worker.and_then(|worker| usize::try_from(worker).ok());
                     if let Some(load) = index.and_then(|index| load.get_mut(index)) {
                         load.peers += 1;
@@ -239,8 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn load_counts_by_the_rooms_worker() {
-        assert_eq!(full().load(2), [Load::default(), Load { peers: 1, rooms: 1 }]);
+    fn load_counts_by_the_peers_worker_or_the_rooms() {
+        let mut table = full();
+        let elsewhere = Spec::Peer(Peer { id: 9, room: 1, worker: Some(0), ..Peer::default() });
+        assert_eq!(table.load(2), [Load::default(), Load { peers: 1, rooms: 1 }]);
+        table.note(9, &upsert(elsewhere, ""));
+        assert_eq!(table.load(2), [Load { peers: 1, rooms: 0 }, Load { peers: 1, rooms: 1 }]);
         assert_eq!(full().load(1), [Load::default()], "a worker that is not there");
     }
 }

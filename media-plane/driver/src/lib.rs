@@ -14,6 +14,7 @@ pub mod gso;
 pub mod measures;
 pub mod pin;
 pub mod receive_ring;
+pub mod relays;
 pub mod send_batch;
 pub mod send_header;
 pub mod slab;

@@ -5,8 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use engine::event::Event;
 use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use engine::path::Path;
+use engine::relay::{Demand, Relayed};
+use units::handle::WorkerIndex;
 
 use crate::grouping::Grouping;
+use crate::relays::Relays;
 
 /// A buffer's index within its slab.
 pub(crate) type Slot = u32;
@@ -28,6 +31,7 @@ pub struct Slab {
     departures: Vec<Departure>,
     grouping: Grouping,
     events: Vec<Event>,
+    relays: Relays,
     exhausted: u64,
     high_water: usize,
     slots: usize,
@@ -45,6 +49,7 @@ impl Slab {
             departures: Vec::with_capacity(slots),
             grouping: Grouping::new(slots, RandomState::new().hash_one(slots)),
             events: Vec::new(),
+            relays: Relays::default(),
             exhausted: 0,
             high_water: 0,
             slots,
@@ -54,6 +59,17 @@ impl Slab {
     /// Takes the next event, oldest first in a batch of all that are there.
     pub fn drain_events(&mut self) -> impl Iterator<Item = Event> {
         self.events.drain(..)
+    }
+
+    /// The ways to other workers.
+    pub const fn relays(&mut self) -> &mut Relays {
+        &mut self.relays
+    }
+
+    /// It is time to flush.
+    #[must_use]
+    pub const fn is_half_full(&self) -> bool {
+        self.waiting() > self.slots / 2
     }
 
     /// What waits, in the order in which it was sent; if `grouped`, what goes to one destination comes together.
@@ -130,6 +146,14 @@ impl Outbox for Slab {
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn relay(&mut self, to: WorkerIndex, packet: &Relayed, bytes: &[u8]) -> bool {
+        self.relays.to(to).is_some_and(|outgoing| outgoing.relay(packet, bytes))
+    }
+
+    fn demand(&mut self, to: WorkerIndex, demand: Demand) -> bool {
+        self.relays.to(to).is_some_and(|outgoing| outgoing.demand(demand))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hub: one task that owns the table, feeds workers and helper, and tells control planes what happens.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use engine::command::Command as MediaCommand;
@@ -15,8 +15,10 @@ use units::handle::{PeerId, PublicationId, RouteId, WorkerIndex};
 
 use crate::grpc::attachment::Attachment;
 use crate::grpc::event_log::EventLog;
+use crate::grpc::gathering::Gathering;
 use crate::grpc::links::{HelperLink, Ticket, WorkerLink};
 use crate::grpc::request::{CountersWanted, Outgoing, Request, Snapshot};
+use crate::grpc::shares::Shares;
 use crate::grpc::tell::{self, Told};
 use crate::helper::input::Input;
 use crate::helper::output::Output;
@@ -24,7 +26,7 @@ use crate::mailbox::TaskBell;
 use crate::resource::refusal::Refused;
 use crate::resource::status::Secured;
 use crate::resource::{Change, Table, translate};
-use crate::worker::mail::{Outcome, Report};
+use crate::worker::mail::{Link, Outcome, Report};
 
 /// What a media plane says of itself.
 #[derive(Clone, Debug)]
@@ -47,6 +49,10 @@ pub struct Hub {
     attachments: BTreeMap<u64, Attachment>,
     attachment_last: u64,
     events: EventLog,
+    gathering: Gathering,
+    shares: Shares,
+    /// Pairs of workers, the lower index first.
+    connected: BTreeSet<(WorkerIndex, WorkerIndex)>,
     lease_epoch_max: u64,
     revision_max: u64,
     /// Received and not yet looked at; no request is taken before this is empty.
@@ -67,6 +73,7 @@ struct WantedSnapshot {
 
 #[derive(Debug)]
 enum Step {
+    Link(WorkerIndex, Box<Link>),
     Media(WorkerIndex, MediaCommand, Option<Ticket>),
     Data(Input, Option<Ticket>),
 }
@@ -91,6 +98,9 @@ impl Hub {
             attachments: BTreeMap::new(),
             attachment_last: 0,
             events: EventLog::default(),
+            gathering: Gathering::default(),
+            shares: Shares::default(),
+            connected: BTreeSet::new(),
             lease_epoch_max: 0,
             revision_max: 0,
             commands: VecDeque::new(),
@@ -263,6 +273,7 @@ impl Hub {
                 }
                 if let Key::Room(room) = key {
                     self.events.forget_room(room);
+                    self.gathering.forget_room(room);
                 }
             }
             command::Command::SendData(data) => {
@@ -286,14 +297,44 @@ impl Hub {
 
     /// The helper hears first: a datagram of a peer must find it known.
     fn queue(&mut self, ticket: Ticket, change: Change) {
-        let Change { worker, media, data } = change;
-        let for_data = if media.is_none() { Some(ticket) } else { None };
-        self.steps.extend(data.map(|input| Step::Data(input, for_data)));
-        self.steps.extend(media.map(|command| Step::Media(worker, command, Some(ticket))));
+        let Change { media, data } = change;
+        let for_data = media.is_empty().then_some(ticket);
+        self.shares.begin(ticket, media.len());
+        self.connect(&media);
+        self.steps.extend(data.into_iter().map(|input| Step::Data(input, for_data)));
+        self.steps
+            .extend(media.into_iter().map(|(worker, command)| Step::Media(worker, command, Some(ticket))));
+    }
+
+    /// Workers are connected when a publication of one has its first subscriber on the other.
+    fn connect(&mut self, media: &[(WorkerIndex, MediaCommand)]) {
+        for (worker, command) in media {
+            let MediaCommand::UpsertPublication(spec) = command else { continue };
+            let Some(home) = spec.home.map(|home| home.worker) else { continue };
+            let link = |index: WorkerIndex| Some((index, self.workers.get(usize::from(index.0))?));
+            if !self.connected.contains(&(home.min(*worker), home.max(*worker)))
+                && let (Some(one), Some(other)) = (link(home), link(*worker))
+            {
+                let links = WorkerLink::links(one, other);
+                self.steps.extend(links.map(|(worker, link)| Step::Link(worker, link)));
+                self.connected.insert((home.min(*worker), home.max(*worker)));
+            }
+        }
+    }
+
+    /// What follows from something else than a command: nobody waits for it.
+    fn follow(&mut self, change: Change) {
+        let Change { media, data } = change;
+        self.steps.extend(data.into_iter().map(|input| Step::Data(input, None)));
+        self.steps.extend(media.into_iter().map(|(worker, command)| Step::Media(worker, command, None)));
     }
 
     fn try_step(&mut self, step: Step) -> Result<(), Step> {
         match step {
+            Step::Link(worker, link) => {
+                let Some(to) = self.workers.get_mut(usize::from(worker.0)) else { return Ok(()) };
+                to.connect(link).map_err(|link| Step::Link(worker, link))
+            }
             Step::Media(worker, command, ticket) => {
                 let Some(link) = self.workers.get_mut(usize::from(worker.0)) else {
                     debug_assert!(false, "the table checked the worker");
@@ -334,7 +375,7 @@ impl Hub {
         for (worker, report) in reports {
             match report {
                 Report::Done(outcome) => self.done(worker, outcome),
-                Report::Event(event) => self.worker_event(event),
+                Report::Event(event) => self.worker_event(worker, event),
                 Report::Rebuilt => self.rebuilt(worker),
             }
         }
@@ -360,10 +401,11 @@ impl Hub {
             Outcome::Refused(refusal) => Some(Refused::by_engine(refusal)),
             Outcome::Panicked => Some(Refused::by_panic()),
         };
+        let Some(refused) = self.shares.answered(ticket, refused) else { return };
         if let Some(key) = ticket.key {
             if refused.is_some() {
-                let inputs = self.table.refused(key, ticket.revision);
-                self.steps.extend(inputs.into_iter().map(|input| Step::Data(input, None)));
+                let change = self.table.refused(key, ticket.revision);
+                self.follow(change);
             } else {
                 self.table.applied(key, ticket.revision);
             }
@@ -371,7 +413,8 @@ impl Hub {
         self.settle(ticket, refused);
     }
 
-    fn worker_event(&mut self, event: MediaEvent) {
+    fn worker_event(&mut self, worker: WorkerIndex, event: MediaEvent) {
+        let Some(event) = self.gathering.take(&self.table, worker, event) else { return };
         let mut gone = None;
         if let MediaEvent::Transport { peer, state } = &event {
             match state {
@@ -426,12 +469,8 @@ impl Hub {
 
     /// Its engine has dropped it, but may have heard of it again before we knew.
     fn forget_peer(&mut self, peer: PeerId) {
-        let key = Key::Peer(peer.0);
-        if let Some(worker) = self.table.worker_of(key) {
-            self.steps.push_back(Step::Media(worker, MediaCommand::DeletePeer(peer), None));
-        }
-        self.table.remove(key);
-        self.steps.push_back(Step::Data(Input::DeletePeer(peer), None));
+        let change = self.table.remove(Key::Peer(peer.0));
+        self.follow(change);
     }
 
     /// To the control plane that has the room; to all, if that one is not attached.

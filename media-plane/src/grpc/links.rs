@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use driver::doorbell::Doorbell;
+use driver::relays::rings;
 use engine::command::Command;
 use proto::key::Key;
 use tokio::sync::oneshot;
-use units::handle::RouteId;
+use units::handle::{RouteId, WorkerIndex};
 
 use crate::helper::counters::Counters;
 use crate::helper::input::Input;
 use crate::helper::output::Output;
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender};
-use crate::worker::mail::{Counted, Order, Report, UNANSWERED_MAX};
+use crate::worker::mail::{Counted, Link, Order, Report, UNANSWERED_MAX};
 
 /// Which command of which batch an answer belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +51,33 @@ impl WorkerLink {
         }
         self.orders.push(Order::Command(command)).map_err(|order| match order {
             Order::Command(command) => command,
-            Order::Counters(_) | Order::Stop => unreachable!("gives back what was pushed"),
+            _ => unreachable!("gives back what was pushed"),
         })?;
         self.unanswered.push_back(ticket);
         Ok(())
+    }
+
+    /// # Errors
+    /// Gives the link back while the worker has enough to do.
+    pub fn connect(&mut self, link: Box<Link>) -> Result<(), Box<Link>> {
+        self.orders.push(Order::Link(link)).map_err(|order| match order {
+            Order::Link(link) => link,
+            _ => unreachable!("gives back what was pushed"),
+        })
+    }
+
+    /// Rings and bells for two workers that have had nothing to do with each other so far.
+    #[must_use]
+    pub fn links(one: (WorkerIndex, &Self), other: (WorkerIndex, &Self)) -> [(WorkerIndex, Box<Link>); 2] {
+        let (one_outgoing, other_incoming) = rings(other.1.orders.bell().clone());
+        let (other_outgoing, one_incoming) = rings(one.1.orders.bell().clone());
+        let link = |with, outgoing, incoming| {
+            Box::new(Link { with, outgoing: Box::new(outgoing), incoming: Box::new(incoming) })
+        };
+        [
+            (one.0, link(other.0, one_outgoing, one_incoming)),
+            (other.0, link(one.0, other_outgoing, other_incoming)),
+        ]
     }
 
     /// The oldest command is answered; whose was it?

@@ -7,7 +7,7 @@ use proto::media::v1::resource::Spec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lineage {
     Room { worker: u32 },
-    Peer { room: u64 },
+    Peer { room: u64, worker: Option<u32> },
     Publication { room: u64, peer: u64 },
     Subscription { room: u64, peer: u64, publication: u64 },
     Route { room: u64, receive_peer: u64, send_peer: u64 },
@@ -18,7 +18,7 @@ impl Lineage {
     pub const fn of(spec: &Spec) -> Self {
         match spec {
             Spec::Room(room) => Self::Room { worker: room.worker },
-            Spec::Peer(peer) => Self::Peer { room: peer.room },
+            Spec::Peer(peer) => Self::Peer { room: peer.room, worker: peer.worker },
             Spec::Publication(publication) => {
                 Self::Publication { room: publication.room, peer: publication.peer }
             }
@@ -38,7 +38,7 @@ impl Lineage {
     pub const fn room(self) -> Option<u64> {
         match self {
             Self::Room { .. } => None,
-            Self::Peer { room }
+            Self::Peer { room, .. }
             | Self::Publication { room, .. }
             | Self::Subscription { room, .. }
             | Self::Route { room, .. } => Some(room),

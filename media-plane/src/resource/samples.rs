@@ -30,6 +30,7 @@ pub(crate) fn peer(id: u64, room: u64) -> Peer {
         }),
         uplink_feedback: UplinkFeedback::TransportCc.into(),
         rtcp_ssrc: 1000 + u32::try_from(id).unwrap(),
+        worker: None,
     }
 }
 

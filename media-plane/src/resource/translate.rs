@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use engine::command::{
-    AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, IceCredentials, MediaKind, PayloadCodec,
-    PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec, SIF_TRAILER_LEN_MAX,
-    SubscriptionSpec, UplinkFeedback,
+    AudioLevels, Codec, EncodingSpec, ExtensionKind, Extensions, Home, IceCredentials, MediaKind,
+    PayloadCodec, PayloadMapping, PeerSpec, PlayoutDelayRange, PublicationSpec, RoomSpec,
+    SIF_TRAILER_LEN_MAX, SubscriptionSpec, UplinkFeedback,
 };
 use proto::media::v1;
 use units::handle::{PeerId, PublicationId, RoomId, RouteId, SubscriptionId, WorkerIndex};
@@ -81,7 +81,7 @@ fn local_ice(credentials: &[v1::IceCredentials], worker: WorkerIndex) -> Result<
         ice_characters("a password of local_ice", password, 22)?;
         if !ufrag.as_bytes().starts_with(&prefix) {
             return Err(format!(
-                "ufrag {ufrag} of local_ice does not start with {}, the name of its room's worker",
+                "ufrag {ufrag} of local_ice does not start with {}, the name of its worker",
                 prefix.escape_ascii()
             ));
         }
@@ -199,9 +199,11 @@ fn sctp(spec: &v1::Sctp) -> Result<input::SctpSpec, String> {
     })
 }
 
+/// `home`: the worker on which its publisher lives, if that is another one.
+///
 /// # Errors
 /// What is wrong, by the field's name.
-pub fn publication(spec: &v1::Publication) -> Result<PublicationSpec, String> {
+pub fn publication(spec: &v1::Publication, home: Option<WorkerIndex>) -> Result<PublicationSpec, String> {
     let codecs = codecs(&spec.codecs)?;
     Ok(PublicationSpec {
         id: PublicationId(spec.id),
@@ -218,7 +220,7 @@ pub fn publication(spec: &v1::Publication) -> Result<PublicationSpec, String> {
         pli: spec.pli,
         fir: spec.fir,
         encrypted: spec.encrypted,
-        home: None,
+        home: home.map(|worker| Home { worker, room: RoomId(spec.room) }),
     })
 }
 
@@ -547,7 +549,7 @@ mod tests {
     fn publications() {
         refused(
             &samples::publication(3, 2, 1),
-            publication,
+            |spec| publication(spec, None),
             vec![
                 ("unknown kind", |p| p.kind = 2, "kind"),
                 ("no mid", |p| p.mid.clear(), "mid"),

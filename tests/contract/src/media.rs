@@ -26,24 +26,31 @@ impl Media {
     /// On a Unix socket in `directory`.
     #[must_use]
     pub fn start_in(directory: &TempDir) -> Self {
+        Self::start_with(directory, 2)
+    }
+
+    /// The same with so many workers.
+    #[must_use]
+    pub fn start_with(directory: &TempDir, workers: u16) -> Self {
         let socket = socket_in(directory);
         let address = Address::Unix(socket.clone());
-        Self::start(&format!("unix:{}", socket.display()), &[], address)
+        Self::start(&format!("unix:{}", socket.display()), workers, &[], address)
     }
 
     /// On TCP, with a token.
     #[must_use]
     pub fn start_on_tcp(token: &str) -> Self {
         let nowhere = Address::Unix(PathBuf::new());
-        let mut media = Self::start("127.0.0.1:0", &["--token", token], nowhere);
+        let mut media = Self::start("127.0.0.1:0", 2, &["--token", token], nowhere);
         let address = media.tcp.expect("it listens on TCP");
         media.address = format!("http://{address}").parse().expect("an address");
         media
     }
 
-    fn start(listen: &str, more: &[&str], address: Address) -> Self {
+    fn start(listen: &str, workers: u16, more: &[&str], address: Address) -> Self {
+        let workers = workers.to_string();
         let fixed =
-            ["millrace-media", "--grpc", listen, "--workers", "2", "--no-pin", "--node-ip", "127.0.0.1"];
+            ["millrace-media", "--grpc", listen, "--workers", &workers, "--no-pin", "--node-ip", "127.0.0.1"];
         let words = fixed.iter().chain(more).chain(&["--udp-port-range", "20000-30000"]);
         let settings = Arguments::parse_from(words).settings(2).expect("right arguments");
         let plane = media_plane::plane::Plane::start(&settings, None).expect("it starts");

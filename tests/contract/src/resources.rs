@@ -89,6 +89,46 @@ pub fn route(id: u64, peer: u64, room: u64) -> Spec {
     })
 }
 
+/// The peer says on which worker it lives.
+#[must_use]
+pub fn on_worker(mut spec: Spec, worker: u32) -> Spec {
+    if let Spec::Peer(peer) = &mut spec {
+        peer.worker = Some(worker);
+    }
+    spec
+}
+
+/// The peer's client has this certificate, and does the DTLS handshake as a client.
+#[must_use]
+pub fn with_certificate(mut spec: Spec, sha256: &[u8]) -> Spec {
+    if let Spec::Peer(peer) = &mut spec {
+        peer.remote_fingerprints = vec![Fingerprint { algorithm: "sha-256".into(), value: sha256.to_vec() }];
+    }
+    spec
+}
+
+/// The publication or subscription is of VP8 video.
+#[must_use]
+pub fn video(mut spec: Spec) -> Spec {
+    match &mut spec {
+        Spec::Publication(publication) => {
+            publication.kind = MediaKind::Video.into();
+            publication.pli = true;
+            publication.codecs = vec![PayloadCodec {
+                payload_type: 96,
+                codec: Codec::Vp8.into(),
+                clock_rate: 90_000,
+                rtx_payload_type: None,
+            }];
+        }
+        Spec::Subscription(subscription) => {
+            subscription.payloads = vec![PayloadMapping { from: 96, to: 96, rtx: None, red: None }];
+        }
+        Spec::Room(_) | Spec::Peer(_) | Spec::Route(_) => {}
+    }
+    spec
+}
+
 /// A room with a publisher (2), a subscriber (3), a publication, a subscription and a route, on worker 0.
 #[must_use]
 pub fn call(room_id: u64) -> Vec<Command> {
