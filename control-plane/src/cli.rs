@@ -59,6 +59,14 @@ pub struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
 
+    /// Tie each worker to a core [default: if there are no more workers than cores].
+    #[arg(long, conflicts_with = "no_pin")]
+    pub pin: bool,
+
+    /// Let the system move workers between cores.
+    #[arg(long)]
+    pub no_pin: bool,
+
     /// How the media plane does its I/O.
     #[arg(long, value_enum)]
     pub io: Option<Io>,
@@ -73,6 +81,18 @@ pub struct Serve {
 
     #[command(flatten)]
     pub later: NotYet,
+}
+
+impl Serve {
+    /// Whether workers are tied to cores, if anything was said of it.
+    #[must_use]
+    pub const fn pin(&self) -> Option<bool> {
+        match (self.pin, self.no_pin) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Where the configuration and the keys come from.

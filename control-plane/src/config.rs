@@ -153,12 +153,16 @@ pub struct Limit {
 }
 
 /// Ours: how media planes are spoken to, and how the child runs.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Media {
     /// The secret that media planes on TCP ask for.
     pub token: Option<String>,
     pub workers: Option<u16>,
+    /// Whether the child ties its workers to cores; absent: if there are enough.
+    pub pin: Option<bool>,
+    /// Peer connections on a worker from which on who joins its rooms lives on others. 0: rooms are never spread.
+    pub spread_above: u32,
     /// `auto`, `io_uring`, `epoll`.
     pub io: Option<String>,
     /// `dimpl`, `webrtc`.
@@ -183,10 +187,12 @@ pub fn parse_node_ip(text: &str) -> Result<Vec<IpAddr>, String> {
 
 impl std::fmt::Debug for Media {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { token: _, workers, io, dtls } = self;
+        let Self { token: _, workers, pin, spread_above, io, dtls } = self;
         formatter
             .debug_struct("Media")
             .field("workers", workers)
+            .field("pin", pin)
+            .field("spread_above", spread_above)
             .field("io", io)
             .field("dtls", dtls)
             .finish_non_exhaustive()

@@ -40,6 +40,7 @@ pub mod restoring;
 pub mod resuming;
 pub mod simulating;
 pub mod speaking;
+pub mod spreading;
 pub mod stalling;
 pub mod state;
 pub mod step;

@@ -31,6 +31,12 @@ impl Default for Config {
     }
 }
 
+impl Default for Media {
+    fn default() -> Self {
+        Self { token: None, workers: None, pin: None, spread_above: 400, io: None, dtls: None }
+    }
+}
+
 impl Default for Rtc {
     fn default() -> Self {
         Self {

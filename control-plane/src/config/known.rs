@@ -207,6 +207,8 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("runtime_dir", Applied),
     ("media.token", Applied),
     ("media.workers", Applied),
+    ("media.pin", Applied),
+    ("media.spread_above", Applied),
     ("media.io", Applied),
     ("media.dtls", Applied),
 ];

@@ -131,7 +131,7 @@ media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
 trusted_proxies: [10.0.0.0/8, '::1']
 drain_timeout: 1m30s
 runtime_dir: /run/millrace
-media: { workers: 3, io: epoll, dtls: webrtc }
+media: { workers: 3, pin: false, spread_above: 7, io: epoll, dtls: webrtc }
 ";
         let config = config(text);
         assert_eq!(config.port, 80);
@@ -163,7 +163,10 @@ media: { workers: 3, io: epoll, dtls: webrtc }
         assert_eq!(config.media_planes.len(), 2);
         assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
         assert_eq!(config.drain_timeout, Duration::from_secs(90));
-        assert_eq!(config.media.workers, Some(3));
+        assert_eq!(
+            (config.media.workers, config.media.pin, config.media.spread_above),
+            (Some(3), Some(false), 7)
+        );
         assert_eq!(
             (config.media.io.as_deref(), config.media.dtls.as_deref()),
             (Some("epoll"), Some("webrtc"))

@@ -100,6 +100,7 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<Option<String>, Strin
     }
     config.media.token = arguments.media_token.clone().or_else(|| config.media.token.take());
     config.media.workers = arguments.workers.or(config.media.workers);
+    config.media.pin = arguments.pin().or(config.media.pin);
     config.media.io = arguments.io.map(|io| io.name().to_owned()).or_else(|| config.media.io.take());
     config.media.dtls =
         arguments.dtls.map(|dtls| dtls.name().to_owned()).or_else(|| config.media.dtls.take());
@@ -127,6 +128,7 @@ fn idle_keys(config: &Config) -> Vec<&'static str> {
         ("rtc.use_external_ip", rtc.use_external_ip != default.use_external_ip),
         ("rtc.enable_loopback_candidate", rtc.enable_loopback_candidate != default.enable_loopback_candidate),
         ("media.workers", media.workers.is_some()),
+        ("media.pin", media.pin.is_some()),
         ("media.io", media.io.is_some()),
         ("media.dtls", media.dtls.is_some()),
         ("runtime_dir", config.runtime_dir.is_some()),
@@ -300,6 +302,20 @@ mod tests {
             assert_eq!(rtc.rtc.udp_port.map(|range| (range.first(), range.last())), ports, "{name}");
             assert_eq!(rtc.media.workers, workers, "{name}");
         }
+    }
+
+    #[test]
+    fn workers_are_tied_to_cores_as_the_flags_say_then_the_file() {
+        let pin = "media: { pin: true }\n";
+        for (name, line, yaml, expected) in [
+            ("nobody said", "--keys a=b", "", None),
+            ("the file", "--keys a=b", pin, Some(true)),
+            ("a flag", "--keys a=b --pin", "", Some(true)),
+            ("a flag against the file", "--keys a=b --no-pin", pin, Some(false)),
+        ] {
+            assert_eq!(settled(line, yaml).expect(name).config.media.pin, expected, "{name}");
+        }
+        assert!(settled("--keys a=b --pin --no-pin", "").is_err(), "both");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::room::place::Place;
 use crate::room::queue::Queue;
 use crate::room::registry::Context;
 use crate::room::request::Request;
+use crate::room::spreading;
 use crate::room::state::Room;
 use crate::room::step::step;
 use crate::room::surroundings::Surroundings;
@@ -192,7 +193,7 @@ impl Actor {
         let arrival = Box::new(arrival);
         match self.route(&arrival) {
             Some(route) => self.ask_for_data_progress(connection, arrival, route),
-            None => self.step(Request::Join { connection, arrival, last_message_sequence: 0 }),
+            None => self.join(connection, arrival, 0),
         }
     }
 
@@ -215,6 +216,14 @@ impl Actor {
 
     fn resume(&mut self, resume: Resume) {
         let Resume { connection, arrival, last_message_sequence } = resume;
+        self.join(connection, arrival, last_message_sequence);
+    }
+
+    /// Who comes new is placed by what is so now.
+    fn join(&mut self, connection: ConnectionId, arrival: Box<Arrival>, last_message_sequence: u32) {
+        let spread_above = self.context.config.media.spread_above;
+        let load = self.place.plane.load();
+        self.surroundings.next_worker = spreading::worker(&self.room, &load, spread_above);
         self.step(Request::Join { connection, arrival, last_message_sequence });
     }
 
@@ -333,7 +342,8 @@ fn surroundings(context: &Context, place: &Place, room: &Room) -> Surroundings {
     Surroundings {
         config: Arc::clone(&context.config),
         server_info: context.server_info.clone(),
-        worker: place.worker,
+        next_worker: place.worker,
+        candidates: Arc::clone(&place.candidates),
         setup: Setup { playout_delay: room.record.playout_delay.is_some(), ..place.setup.clone() },
     }
 }

@@ -79,11 +79,11 @@ fn greet(turn: &mut Turn<'_>, who: &ParticipantSid) {
 }
 
 fn admit(turn: &mut Turn<'_>, connection: ConnectionId, profile: Profile, single_peer_connection: bool) {
-    let publisher =
-        mint_peer(turn, |turn| Session::answerer(turn.mint.ice_credentials(turn.surroundings.worker)));
-    let subscriber = (!single_peer_connection).then(|| {
-        mint_peer(turn, |turn| Session::offerer(turn.mint.ice_credentials(turn.surroundings.worker), true))
-    });
+    // Both on one worker: what one receives may concern the other.
+    let worker = turn.surroundings.next_worker;
+    let publisher = mint_peer(turn, |turn| Session::answerer(turn.mint.ice_credentials(worker)));
+    let subscriber = (!single_peer_connection)
+        .then(|| mint_peer(turn, |turn| Session::offerer(turn.mint.ice_credentials(worker), true)));
     let sid = profile.sid.clone();
     let participant = Participant {
         publisher,
@@ -116,7 +116,8 @@ fn admit(turn: &mut Turn<'_>, connection: ConnectionId, profile: Profile, single
 
 fn mint_peer(turn: &mut Turn<'_>, session: impl Fn(&mut Turn<'_>) -> Session) -> Peer {
     let session = session(turn);
-    Peer::new(turn.mint.resource_id(), session, turn.mint.ssrc(|_| false), turn.mint.description_id())
+    let (id, worker) = (turn.mint.resource_id(), turn.surroundings.next_worker);
+    Peer::new(id, worker, session, turn.mint.ssrc(|_| false), turn.mint.description_id())
 }
 
 fn profile(turn: &mut Turn<'_>, arrival: &Arrival) -> Profile {

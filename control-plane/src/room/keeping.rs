@@ -99,7 +99,7 @@ pub fn peer(room: &Room, id: u64) -> Option<proto::Resource> {
         negotiated: peer.negotiated,
         trickled: peer.trickled.as_deref().map(Cow::Borrowed),
     };
-    Some(resource(Spec::Peer(peer.resource(room.record.id)), &state))
+    Some(resource(Spec::Peer(peer.resource(&room.record)), &state))
 }
 
 #[must_use]

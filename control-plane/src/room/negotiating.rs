@@ -22,16 +22,18 @@ use crate::room::{codecs, leaving, offering, publishing, subscribing};
 
 /// An offer for the publisher's peer connection, or for the only one.
 pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, offer: &SessionDescription) {
-    let (now, setup) = (turn.now, &turn.surroundings.setup);
-    let spare = turn.mint.ice_credentials(turn.surroundings.worker);
+    let now = turn.now;
     let Some(participant) = turn.participant(who) else { return };
+    let worker = participant.publisher.worker;
+    let setup = turn.surroundings.setup(worker);
     let announced = announced(turn.room, participant);
     let single = participant.single_peer_connection();
     let active_red = turn.surroundings.config.audio.active_red_encoding;
     let sends = if single { offering::sends(turn.room, participant, active_red) } else { Vec::new() };
+    let spare = turn.mint.ice_credentials(worker);
     let Some(participant) = turn.participant_mut(who) else { return };
     let peer = &mut participant.publisher;
-    let answered = match peer.session.receive_offer(setup, &offer.sdp, &announced, &sends, &spare) {
+    let answered = match peer.session.receive_offer(&setup, &offer.sdp, &announced, &sends, &spare) {
         Ok(answered) => answered,
         Err(error) => return fail(turn, who, error),
     };

@@ -90,12 +90,12 @@ pub fn offer_all(turn: &mut Turn<'_>, who: &ParticipantSid) {
 
 /// Offers on the subscriber's connection.
 pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, sends: &[SendTrack]) {
-    let (now, setup) = (turn.now, &turn.surroundings.setup);
+    let (now, surroundings) = (turn.now, turn.surroundings);
     let Some(subscriber) = turn.participant_mut(who).and_then(|participant| participant.subscriber.as_mut())
     else {
         return;
     };
-    let offered = subscriber.session.offer(setup, sends);
+    let offered = subscriber.session.offer(&surroundings.setup(subscriber.worker), sends);
     subscriber.description_id = subscriber.description_id.wrapping_add(1);
     subscriber.negotiation.wait(now);
     subscriber.negotiation.again |= offered.offer_again;
@@ -113,7 +113,7 @@ pub fn offer(turn: &mut Turn<'_>, who: &ParticipantSid, sends: &[SendTrack]) {
 
 /// Tells our candidates, once for each ICE generation; the last one is marked.
 pub fn trickle(turn: &mut Turn<'_>, who: &ParticipantSid, target: SignalTarget, sdp: &str) {
-    let setup = &turn.surroundings.setup;
+    let surroundings = turn.surroundings;
     let Some(participant) = turn.participant_mut(who) else { return };
     let peer = match target {
         SignalTarget::Subscriber => participant.receiving_mut(),
@@ -125,7 +125,7 @@ pub fn trickle(turn: &mut Turn<'_>, who: &ParticipantSid, target: SignalTarget, 
     }
     peer.trickled = Some(ufrag.clone());
     let mid = first_mid(sdp);
-    let lines = setup.candidate_lines(&ufrag);
+    let lines = surroundings.setup(peer.worker).candidate_lines(&ufrag);
     let last = lines.len().saturating_sub(1);
     for (index, line) in lines.into_iter().enumerate() {
         let init = serde_json::json!({

@@ -4,10 +4,13 @@ use proto::media::v1 as proto;
 
 use crate::negotiate::session::Session;
 use crate::room::clock::Time;
+use crate::room::state::Record;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
     pub id: u64,
+    /// On which it lives, for good.
+    pub worker: u16,
     pub session: Session,
     /// The SSRC of our RTCP on this connection.
     pub rtcp_ssrc: u32,
@@ -37,9 +40,10 @@ pub struct Negotiation {
 
 impl Peer {
     #[must_use]
-    pub fn new(id: u64, session: Session, rtcp_ssrc: u32, description_id: u32) -> Self {
+    pub fn new(id: u64, worker: u16, session: Session, rtcp_ssrc: u32, description_id: u32) -> Self {
         Self {
             id,
+            worker,
             session,
             rtcp_ssrc,
             transport: proto::TransportState::New,
@@ -52,11 +56,11 @@ impl Peer {
     }
 
     #[must_use]
-    pub fn resource(&self, room: u64) -> proto::Peer {
+    pub fn resource(&self, room: &Record) -> proto::Peer {
         let description = self.session.peer();
         proto::Peer {
             id: self.id,
-            room,
+            room: room.id,
             local_ice: description.local_ice,
             remote_ufrags: description.remote_ufrags,
             remote_fingerprints: description.remote_fingerprints,
@@ -66,6 +70,7 @@ impl Peer {
             sctp: description.sctp,
             uplink_feedback: description.uplink_feedback.into(),
             rtcp_ssrc: self.rtcp_ssrc,
+            worker: (self.worker != room.worker).then_some(self.worker.into()),
         }
     }
 }

@@ -37,7 +37,7 @@ pub fn restore(resources: &[proto::Resource], now: Time) -> Result<Room, Restore
     let record: Record = read(record.ok_or(RestoreError::NoRoom)?)?;
     let mut room = Room::new(record);
     room.written = true;
-    let (tracks, peers) = (tracks(resources)?, peers(resources)?);
+    let (tracks, peers) = (tracks(resources)?, peers(resources, room.record.worker)?);
     room.tracks = tracks;
     add_participants(&mut room, resources, peers, now)?;
     add_subscriptions(&mut room, resources)?;
@@ -62,12 +62,14 @@ pub fn restore(resources: &[proto::Resource], now: Time) -> Result<Room, Restore
 /// Each participant's publisher and subscriber.
 type Peers = BTreeMap<(ParticipantSid, bool), Peer>;
 
-fn peers(resources: &[proto::Resource]) -> Result<Peers, RestoreError> {
+fn peers(resources: &[proto::Resource], worker_of_room: u16) -> Result<Peers, RestoreError> {
     let mut peers = Peers::new();
     for resource in resources {
         let Some(Spec::Peer(spec)) = &resource.spec else { continue };
         let state: PeerState<'_> = read(resource)?;
-        let mut peer = Peer::new(spec.id, state.session.into_owned(), spec.rtcp_ssrc, state.description_id);
+        let worker = spec.worker.and_then(|worker| u16::try_from(worker).ok()).unwrap_or(worker_of_room);
+        let session = state.session.into_owned();
+        let mut peer = Peer::new(spec.id, worker, session, spec.rtcp_ssrc, state.description_id);
         peer.negotiated = state.negotiated;
         peer.trickled = state.trickled.map(std::borrow::Cow::into_owned);
         if let Some(proto::status::Status::Peer(status)) = status(resource) {

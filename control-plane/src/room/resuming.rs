@@ -109,7 +109,8 @@ fn tell_what_was_missed(
 
 /// Two connections: the client cannot restart the one on which we offer, so we do.
 fn restart_subscriber(turn: &mut Turn<'_>, who: &ParticipantSid) {
-    let fresh = turn.mint.ice_credentials(turn.surroundings.worker);
+    let Some(worker) = turn.participant(who).map(|participant| participant.publisher.worker) else { return };
+    let fresh = turn.mint.ice_credentials(worker);
     let Some(subscriber) = turn.participant_mut(who).and_then(|participant| participant.subscriber.as_mut())
     else {
         return;

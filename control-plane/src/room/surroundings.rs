@@ -5,18 +5,28 @@ use std::sync::Arc;
 use livekit_protocol::{IceServer, ServerInfo};
 
 use crate::config::Config;
-use crate::negotiate::setup::Setup;
+use crate::negotiate::setup::{Candidate, Setup};
 
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     pub config: Arc<Config>,
     pub server_info: ServerInfo,
-    /// The worker on which the room's peers live, and what descriptions say of it.
-    pub worker: u16,
+    /// What descriptions say on every worker.
     pub setup: Setup,
+    /// What each worker listens on.
+    pub candidates: Arc<[Vec<Candidate>]>,
+    /// The worker on which who joins now will live.
+    pub next_worker: u16,
 }
 
 impl Surroundings {
+    /// What descriptions of a peer on that worker say.
+    #[must_use]
+    pub fn setup(&self, worker: u16) -> Setup {
+        let candidates = self.candidates.get(usize::from(worker)).cloned().unwrap_or_default();
+        Setup { candidates, ..self.setup.clone() }
+    }
+
     #[must_use]
     pub fn ice_servers(&self) -> Vec<IceServer> {
         let urls = self.config.rtc.stun_servers.iter().map(|server| format!("stun:{server}"));

@@ -107,10 +107,11 @@ impl World {
         let surroundings = Surroundings {
             config: Arc::new(config),
             server_info: ServerInfo { version: "1.13.5".into(), protocol: 17, ..ServerInfo::default() },
-            worker: 0,
+            next_worker: 0,
+            candidates: (0..3).map(|index| vec![Candidate { port: 7882 + index, ..candidate }]).collect(),
             setup: Setup {
                 fingerprint_sha256: [7; 32],
-                candidates: vec![candidate],
+                candidates: Vec::new(),
                 enabled_codecs: EnabledCodecs::default(),
                 playout_delay: room.record.playout_delay.is_some(),
             },

@@ -24,6 +24,9 @@ pub fn arguments(config: &Config) -> Vec<OsString> {
     say("--dtls", config.media.dtls.clone());
     let level = config.logging.level.clone().or_else(|| config.log_level.clone());
     say("--log-level", level);
+    if let Some(pin) = config.media.pin {
+        arguments.push(if pin { "--pin" } else { "--no-pin" }.into());
+    }
     if rtc.enable_loopback_candidate {
         arguments.push("--enable-loopback-candidate".into());
     }
@@ -47,6 +50,7 @@ mod tests {
         config.rtc.port_range_start = 50_000;
         config.rtc.port_range_end = 50_100;
         config.media.workers = Some(2);
+        config.media.pin = Some(true);
         config.media.io = Some("epoll".into());
         config.logging.level = Some("debug".into());
         config.logging.json = true;
@@ -58,10 +62,13 @@ mod tests {
                 "--workers=2",
                 "--io=epoll",
                 "--log-level=debug",
+                "--pin",
                 "--enable-loopback-candidate",
                 "--log-json",
             ]
         );
+        config.media.pin = Some(false);
+        assert!(arguments(&config).contains(&"--no-pin".into()));
         config.rtc.udp_port = PortRange::single(7882);
         assert_eq!(arguments(&config)[0], "--udp-port=7882", "instead of the range");
     }
