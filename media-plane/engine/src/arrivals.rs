@@ -56,6 +56,8 @@ pub struct Waiting {
     /// The frame of a well-formed RED packet that goes to who takes only Opus.
     pub frame: Option<Frame>,
     pub captured: Option<Captured>,
+    /// Pictures that follow may depend on its own.
+    pub is_needed: bool,
     /// Of the application's trailer, at the end of the payload.
     pub trailer_len: u8,
     /// The publisher's.

@@ -244,7 +244,7 @@ impl Source {
     }
 
     /// Learns from a packet with payload what those that miss around it are good for.
-    pub fn learn_picture(&mut self, facts: &Facts) {
+    pub fn learn_picture(&mut self, facts: &Facts, layers: &Scalability) {
         if facts.key_frame {
             self.nack.key_frame(facts.sequence, facts.vp8.is_some());
         }
@@ -252,7 +252,7 @@ impl Source {
         if tells_nothing || facts.out_of_order || facts.payload_len == 0 {
             return;
         }
-        let edge = facts.vp8.as_ref().and_then(|descriptor| Edge::of(descriptor, facts.marker));
+        let edge = facts.vp8.as_ref().and_then(|descriptor| Edge::of(descriptor, layers, facts.marker));
         if let Some((before, Some(edge_before))) = self.edge.replace((facts.sequence, edge))
             && facts.sequence > before.next()
             && edge.is_some_and(|edge| edge_before.misses_only_enhancements(&edge))

@@ -97,7 +97,7 @@ impl Forwarder {
         if self.paused {
             return Err(Reason::Paused);
         }
-        if self.choose(facts, layers)? == Choice::Switch {
+        if self.choose(now, facts, layers)? == Choice::Switch {
             self.switch(now, facts, layers)?;
         }
         let stream = self.stream.as_mut().ok_or(Reason::AwaitingKeyFrame)?;
@@ -188,12 +188,12 @@ impl Forwarder {
         self.selector.needs_key_frame().or_else(of_current)
     }
 
-    fn choose(&mut self, facts: &Facts, layers: &Scalability) -> Result<Choice, Reason> {
+    fn choose(&mut self, now: Instant, facts: &Facts, layers: &Scalability) -> Result<Choice, Reason> {
         let choice = if self.class == Class::Audio {
             let goes_on = self.stream.as_ref().is_some_and(|stream| stream.source == facts.source);
             if goes_on && self.resume.is_none() { Choice::Continue } else { Choice::Switch }
         } else {
-            self.selector.observe(facts);
+            self.selector.observe(now, facts);
             match self.selector.choose(facts)? {
                 Choice::Continue if facts.key_frame && self.is_told_otherwise(facts, layers) => {
                     Choice::Switch

@@ -1,6 +1,9 @@
 //! Which simulcast layer is forwarded, and at which packet that changes.
 
+use core::time::Duration;
+
 use units::rtp::Ssrc;
+use units::time::Instant;
 
 use crate::discard::Reason;
 use crate::facts::{Facts, LAYERS};
@@ -23,12 +26,19 @@ struct Current {
     source: Ssrc,
 }
 
-/// Signs of life, told by pictures and not by time: a pause of the whole publisher is nobody's death.
-#[derive(Clone, Copy, Debug, Default)]
+/// Signs of life, told by time and by pictures of others: a pause of the whole publisher is nobody's death.
+#[derive(Clone, Copy, Debug)]
 struct Activity {
     has_come: bool,
+    is_dead: bool,
     /// Pictures of other layers since the last packet of this one.
     silent_pictures: u8,
+    /// The first of them came then.
+    since: Instant,
+}
+
+impl Activity {
+    const UNKNOWN: Self = Self { has_come: false, is_dead: false, silent_pictures: 0, since: Instant(0) };
 }
 
 /// What to do with a packet that is not refused.
@@ -45,7 +55,7 @@ impl Selector {
         Self {
             target: None,
             current: None,
-            layers: [Activity::default(); LAYERS as usize],
+            layers: [Activity::UNKNOWN; LAYERS as usize],
             source_is_gone: false,
             refused: 0,
         }
@@ -61,12 +71,17 @@ impl Selector {
     }
 
     /// Takes note that a packet of a layer came, whether it is forwarded or not.
-    pub fn observe(&mut self, facts: &Facts) {
+    pub fn observe(&mut self, now: Instant, facts: &Facts) {
         for (layer, activity) in (0..LAYERS).zip(&mut self.layers) {
             if layer == facts.layer {
-                *activity = Activity { has_come: true, silent_pictures: 0 };
+                (activity.has_come, activity.is_dead, activity.silent_pictures) = (true, false, 0);
             } else if facts.marker {
+                if activity.silent_pictures == 0 {
+                    activity.since = now;
+                }
                 activity.silent_pictures = activity.silent_pictures.saturating_add(1);
+                let is_silent = activity.silent_pictures >= SILENT_PICTURES;
+                activity.is_dead |= is_silent && now.since(activity.since) > SILENT_AFTER;
             }
         }
     }
@@ -144,7 +159,7 @@ impl Selector {
     }
 
     fn is_alive(&self, layer: u8) -> bool {
-        self.activity(layer).is_some_and(|activity| activity.silent_pictures < SILENT_PICTURES)
+        self.activity(layer).is_some_and(|activity| !activity.is_dead)
     }
 
     fn has_come(&self, layer: u8) -> bool {
@@ -162,8 +177,9 @@ impl Default for Selector {
     }
 }
 
-/// So many pictures of others without a packet, and a layer is taken for dead: 1 s of one other at 30 pictures a second.
-const SILENT_PICTURES: u8 = 30;
+/// So many pictures of others without a packet, for so long, and a layer is taken for dead.
+const SILENT_PICTURES: u8 = 8;
+const SILENT_AFTER: Duration = Duration::from_millis(600);
 
 /// After so many refusals a layer lags behind for good, and is taken as it is.
 const REFUSALS_MAX: u8 = 3;
@@ -188,8 +204,14 @@ mod tests {
         }
     }
 
+    const NOW: Instant = Instant(0);
+
     fn receive(selector: &mut Selector, facts: &Facts) -> Result<Choice, Reason> {
-        selector.observe(facts);
+        receive_at(NOW, selector, facts)
+    }
+
+    fn receive_at(now: Instant, selector: &mut Selector, facts: &Facts) -> Result<Choice, Reason> {
+        selector.observe(now, facts);
         let choice = selector.choose(facts)?;
         if choice == Choice::Switch {
             selector.switched(facts);
@@ -246,29 +268,45 @@ mod tests {
         assert_eq!(receive(&mut selector, &late), Err(Reason::AwaitingKeyFrame));
     }
 
+    /// Pictures of layer 1, from one moment after the start to another, at so many a second.
+    fn pass_without_others(selector: &mut Selector, ms: core::ops::Range<u64>, rate: u64) {
+        for at in ms.step_by(usize::try_from(1_000 / rate).unwrap()) {
+            let passed = receive_at(Instant(at * 1_000_000), selector, &facts(1, false));
+            assert_eq!(passed, Err(Reason::OtherLayer));
+        }
+    }
+
     #[test]
     fn dead_target_falls_back_and_returns() {
-        let mut selector = forwarding(2, 2);
-        for _ in 1..SILENT_PICTURES {
-            assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
+        for (name, rate, early, late) in
+            [("many pictures", 30, 0..600, 600..700), ("few pictures", 5, 0..1_400, 1_400..1_401)]
+        {
+            let mut selector = forwarding(2, 2);
+            pass_without_others(&mut selector, early, rate);
+            assert_eq!(selector.needs_key_frame(), None, "{name}: it may yet come");
+            pass_without_others(&mut selector, late, rate);
+            assert_eq!(selector.needs_key_frame(), Some(1), "{name}: the best that lives");
+            assert_eq!(receive(&mut selector, &facts(1, true)), Ok(Choice::Switch), "{name}");
+            assert_eq!(selector.needs_key_frame(), None, "{name}");
+            assert_eq!(receive(&mut selector, &facts(2, false)), Err(Reason::OtherLayer), "{name}");
+            assert_eq!(selector.needs_key_frame(), Some(2), "{name}: the target lives again");
+            assert_eq!(receive(&mut selector, &facts(2, true)), Ok(Choice::Switch), "{name}");
         }
-        assert_eq!(selector.needs_key_frame(), None, "it may yet come");
-        assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
-        assert_eq!(selector.needs_key_frame(), Some(1), "the best that lives");
-        assert_eq!(receive(&mut selector, &facts(1, true)), Ok(Choice::Switch));
+    }
+
+    #[test]
+    fn pause_of_all_is_nobodys_death() {
+        let mut selector = forwarding(2, 2);
+        receive(&mut selector, &facts(1, false)).unwrap_err();
+        pass_without_others(&mut selector, 60_000..60_100, 30);
         assert_eq!(selector.needs_key_frame(), None);
-        assert_eq!(receive(&mut selector, &facts(2, false)), Err(Reason::OtherLayer));
-        assert_eq!(selector.needs_key_frame(), Some(2), "the target lives again");
-        assert_eq!(receive(&mut selector, &facts(2, true)), Ok(Choice::Switch));
     }
 
     #[test]
     fn layer_above_is_better_than_nothing() {
         let mut selector = Selector::new();
         selector.set_target(Some(0));
-        for _ in 0..SILENT_PICTURES {
-            assert_eq!(receive(&mut selector, &facts(1, false)), Err(Reason::OtherLayer));
-        }
+        pass_without_others(&mut selector, 0..700, 30);
         assert_eq!(selector.needs_key_frame(), Some(1));
         assert_eq!(receive(&mut selector, &facts(1, true)), Ok(Choice::Switch));
         assert_eq!(

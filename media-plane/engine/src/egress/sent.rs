@@ -34,6 +34,8 @@ pub struct Copied {
     pub stamp: Stamp,
     /// Its header said when its original was captured.
     pub captured: bool,
+    /// Pictures that follow may depend on its own.
+    pub is_needed: bool,
     /// Bytes of the payload's end that were left out.
     pub cut: u16,
     pub header_digest: Option<u64>,
@@ -181,6 +183,7 @@ mod tests {
                 rewrite,
                 stamp: Stamp::new(NtpTime(0), Seq16(0), None),
                 captured: false,
+                is_needed: true,
                 cut: 0,
                 header_digest: None,
                 sent_at: ms(0),

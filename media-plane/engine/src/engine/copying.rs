@@ -36,6 +36,8 @@ pub(super) struct Copying<'a> {
     pub(super) carrier: Seq,
     pub(super) origin: Origin,
     pub(super) captured: Option<Captured>,
+    /// Pictures that follow may depend on the packet's own.
+    pub(super) is_needed: bool,
     /// Of the application's trailer, at the end of the payload.
     pub(super) trailer_len: u8,
 }
@@ -108,6 +110,7 @@ impl Copying<'_> {
             rewrite,
             stamp,
             captured: self.captured.is_some(),
+            is_needed: self.is_needed,
             cut,
             header_digest,
             sent_at: self.now,

@@ -17,6 +17,7 @@ use crate::engine::media::{Arrival, Learnt};
 use crate::engine::recover::recover;
 use crate::engine::relaying::PassedOn;
 use crate::event::Event;
+use crate::ingress::codec::is_needed;
 use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Frame;
 use crate::outbox::Outbox;
@@ -97,6 +98,7 @@ impl<C: Cipher> Engine<C> {
             missing: arrival.missing,
             frame: Frame::primary(arrival.codec.codec, payload),
             captured: *captured,
+            is_needed: is_needed(arrival.codec.codec, payload, facts, layers),
             trailer_len: if ends_frame { trailer_len(payload) } else { 0 },
             ids: *ids,
             held,
@@ -143,6 +145,7 @@ impl<C: Cipher> Engine<C> {
                 carrier: packet.facts.sequence,
                 origin: Origin::Publisher,
                 captured: packet.captured,
+                is_needed: packet.is_needed,
                 trailer_len: packet.trailer_len,
             };
             let encoded;

@@ -365,7 +365,7 @@ impl<C: Cipher> Engine<C> {
             }),
         };
         if let Some(source) = source {
-            source.learn_picture(&facts);
+            source.learn_picture(&facts, layers);
         }
         facts
     }

@@ -95,6 +95,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             source_sequence: Seq(0),
             origin: Origin::Own(content),
             captured: false,
+            is_needed: true,
             cut: 0,
             payload_types: to.payload_types,
             rewrite,

@@ -8,9 +8,7 @@ use units::rtp::Ssrc;
 use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
-use wire::{vp8, vp9};
 
-use crate::command::Codec;
 use crate::egress::own::{Content, OwnPacket};
 use crate::egress::recovery::Moot;
 use crate::egress::sent::{NotResent, Origin};
@@ -127,8 +125,7 @@ impl<C: Cipher> Engine<C> {
         let captured = Captured::read(bytes, &ids, clock);
         let written = captured.as_ref().map(Captured::written);
         let header_len = Header::parse(bytes).map_err(|_| unknown)?.header_len();
-        let codec = publication.codec(sent.payload_types.0).map(|codec| codec.codec);
-        let is_needed = is_needed(codec, bytes.get(header_len..).unwrap_or_default());
+        let is_needed = sent.is_needed;
         if let Some(refusal) = refusal {
             if is_needed && stream.recovery.give_up() {
                 self.counters.pictures_given_up += 1;
@@ -185,22 +182,6 @@ impl<C: Cipher> Engine<C> {
         stream.sent.sent_again(now, sent.rewrite.sequence, own_number.then_some(resent.header_digest));
         Ok(())
     }
-}
-
-/// Whether pictures that follow depend on the one with this payload, as far as that is known.
-fn is_needed(codec: Option<Codec>, payload: &[u8]) -> bool {
-    let temporal = match codec {
-        Some(Codec::Vp8) => {
-            let descriptor = vp8::Descriptor::parse(payload).ok();
-            descriptor.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id)
-        }
-        Some(Codec::Vp9) => {
-            let descriptor = vp9::Descriptor::parse(payload).ok();
-            descriptor.and_then(|descriptor| descriptor.layer).map(|layer| layer.temporal)
-        }
-        _ => None,
-    };
-    temporal.is_none_or(|temporal| temporal == 0)
 }
 
 /// Why a packet that a subscriber misses is not sent again.

@@ -280,7 +280,7 @@ mod tests {
     fn broken_chain_asks_for_a_key_frame_of_the_layer() {
         let mut forwarder = forwarder(0);
         let (facts, layers) = key(0, 10, 40);
-        assert_eq!(forwarder.choose(&facts, &layers), Ok(Choice::Switch));
+        assert_eq!(forwarder.choose(NOW, &facts, &layers), Ok(Choice::Switch));
         forwarder.forward_layered(NOW, &facts, &layers).unwrap();
         assert_eq!(forward(&mut forwarder, &bare(0, 12, 48, 0, 4)), Ok((12, Number::Frame(48))));
         assert_eq!(forwarder.needs_key_frame(), None, "what is missing may come");
