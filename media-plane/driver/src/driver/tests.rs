@@ -1,5 +1,7 @@
 //! What both back ends promise.
 
+mod forbidden;
+
 use super::*;
 use engine::outbox::Outbox;
 use std::net::UdpSocket;
