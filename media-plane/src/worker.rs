@@ -325,8 +325,8 @@ struct Handling<'a> {
 
 impl Handler for Handling<'_> {
     fn datagram(&mut self, slab: &mut Slab, times: Times, path: Path, datagram: &mut [u8]) {
-        let now = times.now;
-        if caught(|| self.engine.receive(now, path, datagram, slab)).is_none() {
+        let Times { now, received } = times;
+        if caught(|| self.engine.receive_late(now, received, path, datagram, slab)).is_none() {
             self.recover(now, slab);
         }
     }

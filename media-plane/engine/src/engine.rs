@@ -65,6 +65,8 @@ pub struct Engine<C: Cipher> {
     /// When homes on other workers are to be told what is needed of publications.
     demand_timers: Schedule<PublicationId>,
     work: Work,
+    /// When the datagram in hand came to the host.
+    received: Instant,
 }
 
 /// In whose name the engine runs, so that a panic is blamed on one peer.
@@ -105,6 +107,7 @@ impl<C: Cipher> Engine<C> {
             room_timers: Schedule::default(),
             demand_timers: Schedule::default(),
             work: Work::None,
+            received: Instant(0),
             random,
             config,
         }
@@ -112,6 +115,19 @@ impl<C: Cipher> Engine<C> {
 
     /// A datagram arrived. Its bytes are decrypted in place. What is to be forwarded waits for [`Self::flush`].
     pub fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8], out: &mut impl Outbox) {
+        self.receive_late(now, now, path, datagram, out);
+    }
+
+    /// A datagram that came to the host at `received`, at `now` or before, and waited for us since.
+    pub fn receive_late(
+        &mut self,
+        now: Instant,
+        received: Instant,
+        path: Path,
+        datagram: &mut [u8],
+        out: &mut impl Outbox,
+    ) {
+        self.received = received;
         self.counters.datagrams_received += 1;
         let slot = self.demux.by_path(path);
         self.work = Work::Datagram(slot.and_then(|slot| self.peers.get(slot)).map(|peer| peer.id));

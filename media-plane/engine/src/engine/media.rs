@@ -80,7 +80,7 @@ impl<C: Cipher> Engine<C> {
         let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
         let inbound = peer.transport.inbound.as_mut().ok_or(Reason::NoKeys)?;
         if inbound.is_duplicate(head.ssrc, head.sequence) {
-            return self.duplicate(now, slot, &head, datagram);
+            return self.duplicate(slot, &head, datagram);
         }
         let opened = inbound.open_rtp(datagram, head.header_len).map_err(refused)?;
         let packet = datagram.get_mut(..opened.len).ok_or(Reason::RtpMalformed)?;
@@ -98,19 +98,13 @@ impl<C: Cipher> Engine<C> {
     }
 
     /// A packet that was opened before may be a bandwidth probe: then transport feedback learns of it, and nothing else.
-    fn duplicate(
-        &mut self,
-        now: Instant,
-        slot: Slot<PeerId>,
-        head: &Head,
-        datagram: &mut [u8],
-    ) -> Result<Outcome, Reason> {
+    fn duplicate(&mut self, slot: Slot<PeerId>, head: &Head, datagram: &mut [u8]) -> Result<Outcome, Reason> {
         let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
         let number =
             Header::parse(datagram).ok().and_then(|header| peer.ingress.ids.transport_sequence(&header));
         if let (Some(number), Some(inbound)) = (number, &peer.transport.inbound) {
             inbound.open_duplicate_rtp(datagram, head.header_len).map_err(refused)?;
-            if peer.ingress.twcc.received_again(now, number) {
+            if peer.ingress.twcc.received_again(self.received, number) {
                 self.counters.probes_received += 1;
                 self.feedback_pending(slot);
             }
@@ -131,7 +125,8 @@ impl<C: Cipher> Engine<C> {
         let peer = self.peers.get_mut(slot).ok_or(Reason::UnknownPath)?;
         let ingress = &mut peer.ingress;
         if let Some(number) = ingress.ids.transport_sequence(&header) {
-            ingress.twcc.received(now, number);
+            // Of the network's delay, not of ours.
+            ingress.twcc.received(self.received, number);
         }
         let payload = packet.get(head.header_len..).ok_or(Reason::RtpMalformed)?;
         let payload = without_padding(payload, head.padded).map_err(|_| Reason::RtpMalformed)?;

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 
 use srtp::inbound::Inbound;
 use srtp::keys::{Keys, Profile};
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) engine: Engine<RustCrypto>,
     pub(crate) out: Recorder,
     pub(crate) now: Instant,
+    /// How long ago the host received what the engine gets now.
+    pub(crate) waited: Duration,
 }
 
 /// A client's end of one peer.
@@ -136,7 +139,12 @@ impl World {
     }
 
     pub(crate) fn with_config(config: Config, sif_trailer: &[u8]) -> Self {
-        let mut world = Self { engine: Engine::new(config), out: Recorder::default(), now: ms(1_000) };
+        let mut world = Self {
+            engine: Engine::new(config),
+            out: Recorder::default(),
+            now: ms(1_000),
+            waited: Duration::ZERO,
+        };
         world.must(Command::UpsertRoom(RoomSpec { sif_trailer: sif_trailer.into(), ..room_spec(1) }));
         world
     }
@@ -171,7 +179,8 @@ impl World {
 
     /// A datagram comes, and the wake goes on.
     pub(crate) fn receive_with_more(&mut self, path: Path, mut datagram: Vec<u8>) {
-        self.engine.receive(self.now, path, &mut datagram, &mut self.out);
+        let received = Instant(self.now.0 - u64::try_from(self.waited.as_nanos()).unwrap());
+        self.engine.receive_late(self.now, received, path, &mut datagram, &mut self.out);
     }
 
     /// The wake ends.

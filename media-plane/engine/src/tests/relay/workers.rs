@@ -48,7 +48,7 @@ impl Workers {
                 is_quiet &= packets.is_empty() && demands.is_empty();
                 for (to, packet, mut bytes) in packets {
                     self.packets_relayed.push((to, packet.facts.layer));
-                    let World { engine, out, now } = &mut self.worlds[usize::from(to.0)];
+                    let World { engine, out, now, .. } = &mut self.worlds[usize::from(to.0)];
                     engine.relayed(*now, from_index, &packet, &mut bytes, out);
                     engine.flush(*now, out);
                 }
