@@ -8,6 +8,7 @@ use engine::engine::Engine;
 use engine::event::Event;
 use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
 use engine::path::{Path, Protocol};
+use engine::relay::{Demand, Relayed};
 use srtp::cipher::Cipher;
 use srtp::outbound::Outbound;
 use units::handle::{PeerId, WorkerIndex};
@@ -35,13 +36,42 @@ pub struct Call<C: Cipher> {
 
 /// Lends one buffer of many after the other, and keeps nothing.
 #[derive(Debug)]
-struct Counted {
+pub(crate) struct Counted {
     slab: Vec<[u8; DATAGRAM_LEN_MAX]>,
     lent: usize,
     datagrams: u64,
     bytes: u64,
     /// What the engine told since last asked.
     told: Vec<Event>,
+    /// For the other worker, of which there is but one.
+    crossing: Vec<Relayed>,
+    crossing_bytes: Vec<([u8; DATAGRAM_LEN_MAX], usize)>,
+    pub(crate) demands: Vec<Demand>,
+}
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        Self {
+            slab: vec![[0; DATAGRAM_LEN_MAX]; SLAB],
+            lent: 0,
+            datagrams: 0,
+            bytes: 0,
+            told: Vec::with_capacity(256),
+            crossing: Vec::with_capacity(RING),
+            crossing_bytes: vec![([0; DATAGRAM_LEN_MAX], 0); RING],
+            demands: Vec::with_capacity(16),
+        }
+    }
+
+    /// The packets for the other worker.
+    pub(crate) fn crossed(&mut self) -> impl Iterator<Item = (&Relayed, &mut [u8])> {
+        let bytes = self.crossing_bytes.iter_mut().map(|(bytes, len)| &mut bytes[..*len]);
+        self.crossing.iter().zip(bytes)
+    }
+
+    pub(crate) fn clear_crossed(&mut self) {
+        self.crossing.clear();
+    }
 }
 
 impl Outbox for Counted {
@@ -58,6 +88,20 @@ impl Outbox for Counted {
     fn event(&mut self, event: Event) {
         self.told.push(event);
     }
+
+    fn relay(&mut self, _to: WorkerIndex, packet: &Relayed, bytes: &[u8]) -> bool {
+        let slot = self.crossing_bytes.get_mut(self.crossing.len());
+        let Some((slot, len)) = slot else { return false };
+        slot[..bytes.len()].copy_from_slice(bytes);
+        *len = bytes.len();
+        self.crossing.push(*packet);
+        true
+    }
+
+    fn demand(&mut self, _to: WorkerIndex, demand: Demand) -> bool {
+        self.demands.push(demand);
+        true
+    }
 }
 
 impl<C: Cipher> Call<C> {
@@ -70,13 +114,7 @@ impl<C: Cipher> Call<C> {
         let mut call = Self {
             media,
             engine: Engine::new(config),
-            out: Counted {
-                slab: vec![[0; DATAGRAM_LEN_MAX]; SLAB],
-                lent: 0,
-                datagrams: 0,
-                bytes: 0,
-                told: Vec::with_capacity(256),
-            },
+            out: Counted::new(),
             now: Instant(1_000_000_000),
             outbound: Outbound::new(&keys(0, true)),
             sealed: 0,
@@ -173,7 +211,7 @@ impl<C: Cipher> Call<C> {
     }
 }
 
-fn check(peer: u16) -> Vec<u8> {
+pub(crate) fn check(peer: u16) -> Vec<u8> {
     let credentials = credentials(peer);
     let username = format!("{}:theirs", credentials.ufrag);
     let message = BindingRequest {
@@ -189,7 +227,7 @@ fn check(peer: u16) -> Vec<u8> {
     datagram
 }
 
-fn path(peer: u16) -> Path {
+pub(crate) fn path(peer: u16) -> Path {
     Path {
         protocol: Protocol::Udp,
         local: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -200,3 +238,5 @@ fn path(peer: u16) -> Path {
 /// Packets to be prepared at once.
 pub const BATCH: u64 = 64;
 const SLAB: usize = 512;
+/// More than [`BATCH`].
+const RING: usize = 128;

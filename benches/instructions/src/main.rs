@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use call::across::Across;
 use call::call::{BATCH, Call};
 use call::media::Media;
 use call::null::Null;
@@ -26,7 +27,7 @@ struct Loop {
 }
 
 /// Each runs twice: to warm up, and then through [`counted`].
-const LOOPS: [Loop; 16] = [
+const LOOPS: [Loop; 19] = [
     Loop { name: "forward-vp8", run: || forwarded(Class::Vp8, 2, video, in_order) },
     Loop { name: "forward-vp8-temporal-layer-0", run: || forwarded(Class::Vp8, 0, video, in_order) },
     Loop { name: "forward-vp8-out-of-order", run: || forwarded(Class::Vp8, 2, video, swapped) },
@@ -43,6 +44,9 @@ const LOOPS: [Loop; 16] = [
     Loop { name: "engine-av1-svc-1-to-50", run: || sent(Media::Av1, 50) },
     Loop { name: "engine-opus-to-red-1-to-1", run: || sent(Media::Encoded, 1) },
     Loop { name: "engine-opus-to-red-1-to-50", run: || sent(Media::Encoded, 50) },
+    Loop { name: "relay-vp8-to-1-worker", run: relayed },
+    Loop { name: "relayed-vp8-1-to-1", run: || sent_across(1) },
+    Loop { name: "relayed-vp8-1-to-50", run: || sent_across(50) },
 ];
 
 /// Packets that a forwarder decided on.
@@ -77,6 +81,45 @@ fn sent(media: Media, subscribers: u16) -> u64 {
     let copies = call.copies_sent() - before;
     assert_eq!(copies, BATCHES * BATCH * u64::from(subscribers), "each copy was sent");
     copies
+}
+
+/// Packets that a publisher's worker handed to another one.
+fn relayed() -> u64 {
+    let (mut across, warm_up) = warmed_up(1);
+    for _ in 0..BATCHES {
+        across.prepare(BATCH);
+        counted(|| across.relay_all());
+        across.forward_all();
+    }
+    let relayed = across.packets_relayed() - warm_up;
+    assert_eq!(relayed, BATCHES * BATCH, "each packet was handed over");
+    relayed
+}
+
+/// Copies that the other worker sent.
+fn sent_across(subscribers: u16) -> u64 {
+    let (mut across, _) = warmed_up(subscribers);
+    let before = across.copies_sent();
+    for _ in 0..BATCHES {
+        across.prepare(BATCH);
+        across.relay_all();
+        counted(|| across.forward_all());
+    }
+    let copies = across.copies_sent() - before;
+    assert_eq!(copies, BATCHES * BATCH * u64::from(subscribers), "each copy was sent");
+    copies
+}
+
+/// A room on two workers, and how many packets were handed over so far.
+fn warmed_up(subscribers: u16) -> (Across<Null>, u64) {
+    let mut across = Across::new(Media::Video, subscribers);
+    for _ in 0..BATCHES {
+        across.prepare(BATCH);
+        across.relay_all();
+        across.forward_all();
+    }
+    let relayed = across.packets_relayed();
+    (across, relayed)
 }
 
 /// What is counted: callgrind looks for this name.
