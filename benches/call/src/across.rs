@@ -87,6 +87,7 @@ impl<C: Cipher> Across<C> {
         for (relayed, bytes) in self.home.out.crossed() {
             engine.relayed(self.now, self.home.index, relayed, bytes, out);
         }
+        engine.flush(self.now, out);
         self.home.out.clear_crossed();
         self.tell_home();
     }

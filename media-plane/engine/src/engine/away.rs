@@ -57,14 +57,14 @@ impl<C: Cipher> Engine<C> {
             // Who waited for it may need other layers now.
             self.demand_timers.bring_forward(slot, now);
         }
-        let mut facts = packet.facts;
-        let missing = publication.away_mut().map_or(0, |away| away.arrived(&mut facts, packet));
+        let missing = publication.away_mut().map_or(0, |away| away.arrived(packet));
         let is_changed = publication.set_live(packet.live | bit(layer));
         publication.packet_came(now, layer);
         if is_changed {
             self.retarget(now, slot);
         }
-        self.learn_frame_rate(now, slot, &facts, &packet.layers);
+        let Relayed { facts, layers, ids, captured, .. } = *packet;
+        self.learn_frame_rate(now, slot, &facts, &layers);
         let publication = self.publications.get(slot).ok_or(RelayReason::UnknownPublication)?;
         if publication.spec.muted {
             return Err(RelayReason::Muted);
@@ -86,7 +86,6 @@ impl<C: Cipher> Engine<C> {
             bytes,
             header_len: packet.header_len.into(),
         };
-        let Relayed { layers, ids, captured, .. } = *packet;
         self.await_flush(now, Origin::Worker, &arrival, &Learnt { facts, layers, ids, captured }, out);
         Ok(())
     }

@@ -37,19 +37,15 @@ impl Away {
         Self { home, ids: ExtensionIds::default(), newest: [None; LAYERS as usize], told: Told::default() }
     }
 
-    /// Puts a packet in its place among those that came here. Returns how many that should have come before it have not:
-    /// none of those that nobody here needed.
-    pub fn arrived(&mut self, facts: &mut Facts, packet: &Relayed) -> u64 {
+    /// Notes a packet that came here. Returns how many that should have come before it have not: none of those that nobody
+    /// here needed.
+    pub fn arrived(&mut self, packet: &Relayed) -> u64 {
         self.ids = packet.ids;
-        let Some(newest) = self.newest.get_mut(usize::from(facts.layer)) else { return 0 };
-        let before = newest.filter(|(source, _)| *source == facts.source).map(|(_, sequence)| sequence);
-        let is_newest = before.is_none_or(|before| facts.sequence > before);
-        if is_newest {
-            *newest = Some((facts.source, facts.sequence));
-        }
-        // Nor does anything begin with what is late at its home only, as what overtook it was not needed here.
-        facts.out_of_order |= !is_newest;
-        let gap = before.map_or(0, |before| facts.sequence.0.saturating_sub(before.0 + 1));
+        let Facts { layer, source, sequence, .. } = packet.facts;
+        let Some(newest) = self.newest.get_mut(usize::from(layer)) else { return 0 };
+        let before = newest.filter(|(before, _)| *before == source).map(|(_, before)| before);
+        *newest = Some((source, before.map_or(sequence, |before| before.max(sequence))));
+        let gap = before.map_or(0, |before| sequence.0.saturating_sub(before.0 + 1));
         gap.min(packet.missing)
     }
 
