@@ -37,7 +37,8 @@ fn without_loss_the_same_pictures_are_shown_as_on_one_worker() {
         assert_eq!((relayed(&one), relayed(&several) > 1_000), (0, true));
         for ((wish, one), several) in scenario.subscribers.iter().zip(&one.fared).zip(&several.fared) {
             assert_eq!(several.shown_layer, Some(wish.layer_max));
-            assert_eq!(several.audio_packets, one.audio_packets, "{wish:?}");
+            // One may be between workers at the end.
+            assert!(several.audio_packets.abs_diff(one.audio_packets) <= 1, "{wish:?}");
             let (one, several) = (shown_up_to(one, wish), shown_up_to(several, wish));
             assert!(one.abs_diff(several) <= 6, "{workers} workers, {wish:?}: {several} instead of {one}");
         }
