@@ -15,8 +15,9 @@ const binaries = process.env.MILLRACE_BIN ?? path.join(root, 'target/release');
 export const KEY = 'e2ekey';
 export const SECRET = 'e2e-secret-of-more-than-32-characters';
 
-// Starts `millrace` on free ports; resolves when it answers. `args` are added to the command line.
-export async function startServer(args = []) {
+// Starts `millrace` on free ports; resolves when it answers. `args` are added to the command line, `lines` to the
+// configuration.
+export async function startServer(args = [], lines = []) {
   const port = await freeTcpPort();
   const udpPort = await freeUdpPort();
   const directory = await mkdtemp(path.join(tmpdir(), 'millrace-e2e-'));
@@ -28,6 +29,7 @@ export async function startServer(args = []) {
     'logging: { level: info }',
     'room: { departure_timeout: 2 }',
     `rtc: { udp_port: ${udpPort}, node_ip: 127.0.0.1, enable_loopback_candidate: true }`,
+    ...lines,
   ].join('\n');
   const child = spawn(path.join(binaries, 'millrace'), ['--config-body', config, '--keys', `${KEY}: ${SECRET}`, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -101,6 +103,20 @@ async function freeTcpPort() {
   listener.close();
   await once(listener, 'close');
   return port;
+}
+
+// The first of two ports in a row.
+export async function twoFreeUdpPorts() {
+  for (;;) {
+    const first = await freeUdpPort();
+    const next = createSocket('udp4');
+    const bound = await new Promise((resolve) => {
+      next.once('error', () => resolve(false));
+      next.bind(first + 1, '127.0.0.1', () => resolve(true));
+    });
+    next.close();
+    if (bound) return first;
+  }
 }
 
 async function freeUdpPort() {

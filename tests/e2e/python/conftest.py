@@ -28,10 +28,26 @@ def free_port(kind):
         return probe.getsockname()[1]
 
 
-class Server:
-    """One `millrace` with its media plane."""
+def free_udp_ports(count):
+    """The first of some ports in a row."""
+    while True:
+        first = free_port(socket.SOCK_DGRAM)
+        probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+        try:
+            for index, probe in enumerate(probes):
+                probe.bind(("127.0.0.1", first + index))
+            return first
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for probe in probes:
+                probe.close()
 
-    def __init__(self, *args):
+
+class Server:
+    """One `millrace` with its media plane; `lines` are added to its configuration."""
+
+    def __init__(self, *args, lines=()):
         self.port = free_port(socket.SOCK_STREAM)
         self.directory = tempfile.mkdtemp(prefix="millrace-e2e-")
         self.log = open(Path(self.directory) / "log", "w+b")
@@ -45,6 +61,7 @@ class Server:
                 "room: { departure_timeout: 2 }",
                 f"rtc: {{ udp_port: {free_port(socket.SOCK_DGRAM)},"
                 " node_ip: 127.0.0.1, enable_loopback_candidate: true }",
+                *lines,
             ]
         )
         self.process = subprocess.Popen(
