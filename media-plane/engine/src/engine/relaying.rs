@@ -1,7 +1,5 @@
 //! Packets of publications whose home is here, on their way to other workers; and what those say they need.
 
-use forward::facts::Facts;
-use forward::scalable::Scalability;
 use srtp::cipher::Cipher;
 use units::handle::{PublicationId, WorkerIndex};
 use units::time::Instant;
@@ -10,6 +8,7 @@ use crate::command::MediaKind;
 use crate::discard::RelayReason;
 use crate::engine::Engine;
 use crate::engine::media::{Arrival, Learnt};
+use crate::ingress::codec::is_needed;
 use crate::ingress::key_frame::Wish;
 use crate::outbox::Outbox;
 use crate::relay::edges::Heard;
@@ -98,7 +97,8 @@ impl<C: Cipher> Engine<C> {
             return PassedOn::Nowhere;
         }
         self.counters.packets_relayed += sent;
-        if is_missed && kind == MediaKind::Video && is_needed(facts, layers) {
+        let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
+        if is_missed && kind == MediaKind::Video && !payload.is_empty() && is_needed(arrival.codec.codec, payload, facts, layers) {
             // Nothing is kept for a worker that is behind: what is missing there is made up for by a key frame.
             self.want_key_frames(now, arrival.publication, bit(arrival.layer), Wish::Lost);
         }
@@ -111,10 +111,4 @@ impl<C: Cipher> Engine<C> {
             self.counters.edges_expired += publication.edges.expire(now);
         }
     }
-}
-
-/// Whether pictures that follow depend on the packet's, as far as that is known.
-fn is_needed(facts: &Facts, layers: &Scalability) -> bool {
-    let of_vp8 = facts.vp8.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id);
-    facts.payload_len > 0 && of_vp8.or_else(|| layers.temporal()).unwrap_or(0) == 0
 }

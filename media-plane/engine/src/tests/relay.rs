@@ -227,6 +227,27 @@ fn subscriber_gets_the_best_layer_that_the_publisher_sends_wherever_it_is() {
 }
 
 #[test]
+fn layer_that_falls_silent_is_left_as_soon_as_at_home() {
+    let mut call = call();
+    call.send(1, &[0, 1, 2], &[0, 1, 2]);
+    call.send(1, &[0, 1, 2], &[2]);
+    call.send(50, &[0, 1, 2], &[]);
+    assert_eq!(call.layers().last(), Some(&2));
+    call.asked();
+    call.workers.layers_relayed();
+    call.send(20, &[0, 1], &[]);
+    assert_eq!(call.asked(), []);
+    assert_eq!(call.workers.layers_relayed(), [0, 1], "in its place");
+    call.send(60, &[0, 1], &[]);
+    assert_eq!(call.asked().first(), Some(&2_001), "it is over before the layer is known to have ended");
+    call.send(1, &[0, 1], &[1]);
+    call.layers();
+    call.send(2, &[0, 1], &[]);
+    assert_eq!(call.layers(), [1; 2]);
+    call.workers.assert_accounted();
+}
+
+#[test]
 fn edge_ends_with_its_last_subscriber_and_nothing_more_crosses_it() {
     let mut call = call();
     call.send(3, &[2], &[2]);
