@@ -98,7 +98,11 @@ impl<C: Cipher> Engine<C> {
         }
         self.counters.packets_relayed += sent;
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
-        if is_missed && kind == MediaKind::Video && !payload.is_empty() && is_needed(arrival.codec.codec, payload, facts, layers) {
+        if is_missed
+            && kind == MediaKind::Video
+            && !payload.is_empty()
+            && is_needed(arrival.codec.codec, payload, facts, layers)
+        {
             // Nothing is kept for a worker that is behind: what is missing there is made up for by a key frame.
             self.want_key_frames(now, arrival.publication, bit(arrival.layer), Wish::Lost);
         }
