@@ -43,7 +43,7 @@ pub struct Serve {
     #[arg(long, env = "NODE_IP", value_name = "ADDRESS")]
     pub node_ip: Option<String>,
 
-    /// UDP port for media, or a range with a port for each worker.
+    /// UDP port for media of all workers, or a range with a port for each of them.
     #[arg(long, env = "UDP_PORT", value_name = "PORT|FIRST-LAST")]
     pub udp_port: Option<PortRange>,
 

@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroU16>,
 
-    /// The UDP port of the only worker, or FIRST-LAST: one port per worker from FIRST on.
+    /// FIRST-LAST: one UDP port per worker from FIRST on. Or one port for all workers.
     #[arg(long, value_name = "PORT|FIRST-LAST", conflicts_with = "udp_port_range")]
     pub udp_port: Option<PortRange>,
 
@@ -191,6 +191,7 @@ mod tests {
         for (line, workers, pin) in [
             ("--grpc unix:/run/m.sock", 2, true),
             ("--grpc unix:/run/m.sock --workers 1 --udp-port 7882", 1, true),
+            ("--grpc unix:/run/m.sock --workers 2 --udp-port 7882", 2, true),
             ("--grpc unix:/run/m.sock --workers 4", 4, false),
             ("--grpc unix:/run/m.sock --workers 4 --pin", 4, true),
             ("--grpc unix:/run/m.sock --no-pin --udp-port 7000-7001", 2, false),
@@ -214,7 +215,6 @@ mod tests {
             ("--grpc localhost:7000 --token secret", "unix:/PATH or ADDRESS:PORT"),
             ("--grpc unix:/m --workers 0", "--workers"),
             ("--grpc unix:/m --workers 2000", "1296"),
-            ("--grpc unix:/m --workers 2 --udp-port 7882", "one worker"),
             ("--grpc unix:/m --workers 3 --udp-port 7000-7001", "2 ports"),
             ("--grpc unix:/m --udp-port 7001-7000", "7001-7000"),
             ("--grpc unix:/m --udp-port 0", "0"),

@@ -206,6 +206,7 @@ mod tests {
             gso: Gso::Off,
             address: None,
             port: 0,
+            shares_port: false,
             flush_delay: Duration::ZERO,
             send_slots: 1,
         };

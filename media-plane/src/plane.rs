@@ -106,6 +106,7 @@ impl Plane {
                 gso: settings.gso,
                 flush_delay: settings.flush_delay,
                 ports: settings.ports.of_worker(index),
+                shared_by: settings.ports.are_shared().then_some(settings.workers),
                 bell,
                 orders,
                 commands,
@@ -121,7 +122,11 @@ impl Plane {
         let table = Table::new(settings.workers, Limits::default());
         let (hub, requests) = mpsc::channel(REQUESTS);
         let helper_link = HelperLink::new(handle, outputs, dropped);
-        let hub_task = task::spawn(Hub::new(identity, table, links, helper_link, bell, requests).run());
+        let mut hub_of_all = Hub::new(identity, table, links, helper_link, bell, requests);
+        if settings.ports.are_shared() {
+            hub_of_all.connect_all();
+        }
+        let hub_task = task::spawn(hub_of_all.run());
         let service = Service::new(hub.clone(), log_lines_dropped);
         let token = Token::new(settings.token.clone());
         tracing::info!(listen = %settings.listen, ?addresses, "media plane ready");

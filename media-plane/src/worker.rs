@@ -6,6 +6,7 @@
 pub mod mail;
 pub mod panic;
 mod relaying;
+pub mod steering;
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -34,6 +35,7 @@ use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender, TaskBell};
 use crate::worker::mail::{Counted, Link, Order, Outcome, Report, UNANSWERED_MAX};
 use crate::worker::panic::{Panics, Verdict, caught};
+use crate::worker::steering::Steering;
 
 /// What a worker is made of before it has a thread.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Setup {
     pub flush_delay: Duration,
     /// Tried in turn.
     pub ports: RangeInclusive<u16>,
+    /// How many workers share the port; `None`: it is this one's alone.
+    pub shared_by: Option<u16>,
     /// Rung by the other ends of `orders` and `commands`.
     pub bell: Doorbell,
     pub orders: Receiver<Order>,
@@ -112,6 +116,8 @@ struct Worker {
     helper: HelperHandle,
     /// Other workers that share a room with this one.
     neighbours: Vec<(WorkerIndex, Box<Incoming>)>,
+    /// Where the port is not this worker's alone.
+    steering: Option<Steering>,
     /// The engine was replaced, and the hub has not been told.
     rebuilt: bool,
     counters: Counters,
@@ -137,6 +143,7 @@ impl Worker {
             gso,
             flush_delay,
             ports,
+            shared_by,
             bell,
             orders,
             commands,
@@ -148,8 +155,9 @@ impl Worker {
         {
             tracing::warn!(worker = index.0, core, %error, "cannot tie the worker to its core");
         }
-        let driver = open((io, gso, flush_delay), ports, &bell, clock)?;
+        let driver = open((io, gso, flush_delay), (ports, shared_by.is_some()), &bell, clock)?;
         let engine = new_engine(index, clock);
+        let steering = shared_by.map(|workers| Steering::new(index, workers));
         let (panics, counters) = (Panics::default(), Counters::default());
         Ok(Self {
             index,
@@ -163,6 +171,7 @@ impl Worker {
             reports,
             helper,
             neighbours: Vec::new(),
+            steering,
             rebuilt: false,
             counters,
         })
@@ -254,7 +263,9 @@ impl Worker {
             !self.orders.is_empty() || !self.commands.is_empty() || self.is_relayed_to() || self.rebuilt;
         let deadline = if mail_waits { Some(self.driver.now()) } else { self.engine.next_deadline() };
         let (engine, panics, rebuilt) = (&mut self.engine, &mut self.panics, &mut self.rebuilt);
-        let mut handler = Handling { engine, panics, rebuilt, index: self.index, clock: self.clock };
+        let steering = self.steering.as_mut();
+        let mut handler =
+            Handling { engine, panics, rebuilt, steering, index: self.index, clock: self.clock };
         let outcome = self.driver.turn(deadline, &mut handler);
         self.bell.disarm();
         if let Err(error) = outcome {
@@ -305,7 +316,9 @@ impl Worker {
             ("worker_wait_errors", self.counters.wait_errors),
         ];
         let driver = self.driver.counters();
-        let all = own.into_iter().chain(relays).chain(self.engine.counters().iter()).chain(driver.named());
+        let steering = self.steering.as_ref().map(Steering::named_counters);
+        let own = own.into_iter().chain(steering.into_iter().flatten());
+        let all = own.chain(relays).chain(self.engine.counters().iter()).chain(driver.named());
         let histograms = self.driver.measures().named();
         Counted {
             counters: all.collect(),
@@ -319,6 +332,7 @@ struct Handling<'a> {
     engine: &'a mut Engine<AwsLc>,
     panics: &'a mut Panics,
     rebuilt: &'a mut bool,
+    steering: Option<&'a mut Steering>,
     index: WorkerIndex,
     clock: Clock,
 }
@@ -326,6 +340,12 @@ struct Handling<'a> {
 impl Handler for Handling<'_> {
     fn datagram(&mut self, slab: &mut Slab, times: Times, path: Path, datagram: &mut [u8]) {
         let Times { now, received } = times;
+        if let Some(steering) = &mut self.steering
+            && let Some(owner) = steering.owner(&path, datagram)
+        {
+            let way = slab.relays().to(owner);
+            return steering.count(way.is_some_and(|way| way.hand_over(path, datagram)));
+        }
         if caught(|| self.engine.receive_late(now, received, path, datagram, slab)).is_none() {
             self.recover(now, slab);
         }
@@ -392,13 +412,14 @@ fn peer_of(command: &Command) -> Option<PeerId> {
 /// Binds the first port that is free.
 fn open(
     (io, gso, flush_delay): (Io, Gso, Duration),
-    ports: RangeInclusive<u16>,
+    (ports, shares_port): (RangeInclusive<u16>, bool),
     bell: &Doorbell,
     clock: Clock,
 ) -> Result<Driver, OpenError> {
     let last = *ports.end();
     for port in ports {
-        let options = Options { io, gso, address: None, port, flush_delay, send_slots: SEND_SLOTS };
+        let options =
+            Options { io, gso, address: None, port, shares_port, flush_delay, send_slots: SEND_SLOTS };
         match Driver::open(&options, bell, clock) {
             Err(OpenError::Bind { source, .. })
                 if source.kind() == io::ErrorKind::AddrInUse && port < last => {}

@@ -18,7 +18,15 @@ fn main() {
     for (io, name) in [(Io::IoUring, "io_uring"), (Io::Epoll, "epoll")] {
         let bell = Doorbell::new().expect("a file may be opened");
         let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let options = Options { io, gso: Gso::Auto, address, port: 0, send_slots: 4 * PACKETS };
+        let options = Options {
+            io,
+            gso: Gso::Auto,
+            address,
+            port: 0,
+            shares_port: false,
+            flush_delay: Duration::ZERO,
+            send_slots: 4 * PACKETS,
+        };
         let Ok(mut driver) = Driver::open(&options, &bell, Clock::start()) else {
             println!("note: send, {name}: not to be had here");
             continue;

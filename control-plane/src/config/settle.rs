@@ -142,7 +142,7 @@ fn log_filter(config: &Config) -> String {
     told.unwrap_or(if config.development { "debug" } else { "info" }).to_owned()
 }
 
-/// One port is one worker's: more workers need a range.
+/// A range has a port for each worker; one port is for all.
 fn ports(config: &mut Config) -> Result<(), String> {
     if config.media.workers == Some(0) {
         return Err("media.workers is 0: somebody has to forward packets".to_owned());
@@ -162,7 +162,7 @@ fn ports(config: &mut Config) -> Result<(), String> {
     }
     let Some(range) = config.rtc.udp_port else { return Ok(()) };
     match config.media.workers {
-        Some(workers) if workers > range.count() => Err(format!(
+        Some(workers) if range.count() > 1 && workers > range.count() => Err(format!(
             "{workers} workers need as many UDP ports, and rtc.udp_port is {range}: make it {}-{}",
             range.first(),
             range.first().saturating_add(workers - 1)
@@ -290,6 +290,7 @@ mod tests {
             ("development", "--dev", Some((7882, 7882)), Some(1)),
             ("development with workers", "--dev --workers 3", Some((7882, 7884)), Some(3)),
             ("one port", "--keys a=b --udp-port 7000", Some((7000, 7000)), Some(1)),
+            ("one port for all", "--keys a=b --udp-port 7000 --workers 2", Some((7000, 7000)), Some(2)),
             ("a range", "--keys a=b --udp-port 7000-7001", Some((7000, 7001)), Some(cores.min(2))),
             (
                 "a range and workers",
@@ -324,7 +325,12 @@ mod tests {
             ("no keys", "", "", "millrace generate-keys"),
             ("keys without a colon", "--keys ab", "", "`key: secret`"),
             ("empty secret", "", "keys: { a: '' }\n", "\"a\" is empty"),
-            ("more workers than ports", "--keys a=b --udp-port 7000 --workers 2", "", "make it 7000-7001"),
+            (
+                "more workers than ports",
+                "--keys a=b --udp-port 7000-7001 --workers 3",
+                "",
+                "make it 7000-7002",
+            ),
             ("no range", "--keys a=b", "rtc: { port_range_start: 9, port_range_end: 8 }\n", "are no range"),
             ("half a range", "--keys a=b", "rtc: { port_range_start: 9 }\n", "are no range"),
             (

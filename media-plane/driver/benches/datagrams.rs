@@ -126,6 +126,7 @@ fn open(io: Io, gso: Gso, local: Ipv4Addr) -> Driver {
         gso,
         address: Some(local.into()),
         port: 0,
+        shares_port: false,
         flush_delay: Duration::ZERO,
         send_slots: 4096,
     };

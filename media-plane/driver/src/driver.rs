@@ -71,6 +71,8 @@ pub struct Options {
     pub address: Option<IpAddr>,
     /// 0: any free one.
     pub port: u16,
+    /// With the other workers of this process: the kernel spreads what comes by the addresses of its senders.
+    pub shares_port: bool,
     /// How long datagrams may gather before a wake when the worker is all but saturated; a fifth of it at half load,
     /// nothing when it is idle.
     pub flush_delay: Duration,
@@ -109,7 +111,7 @@ impl Driver {
     pub fn open(options: &Options, bell: &Doorbell, clock: Clock) -> Result<Self, OpenError> {
         fine_timers();
         let bind = |port| {
-            WorkerSocket::bind(options.address, port)
+            WorkerSocket::bind(options.address, port, options.shares_port)
                 .and_then(|socket| Ok((socket.port()?, socket)))
                 .map_err(|source| OpenError::Bind { port, source })
         };

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn trains_end_after_repeated_refusals_and_not_before() {
-        let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0, false).unwrap();
         let mut segmentation = Segmentation::probe(Gso::Auto, &socket);
         assert_eq!(segmentation.segments_max(), SEGMENTS_MAX, "every supported kernel has it");
         for _ in 0..3 {

@@ -1,10 +1,13 @@
-//! The rings between two workers: packets and demands one way and the other, and each packet's buffer back to its owner.
+//! The rings between two workers: packets and notes one way and the other, and each packet's buffer back to its owner.
 //!
 //! A packet travels as the handle of a buffer that its sender owns: it comes back by a second ring and is used again,
 //! last in, first out. Buffers are made as they are needed, at most as many as the ring holds. The other worker's
 //! doorbell is rung once for all that a turn has pushed, and writes only if that worker sleeps.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use engine::outbox::DATAGRAM_LEN_MAX;
+use engine::path::{Path, Protocol};
 use engine::relay::{Demand, Relayed};
 use rtrb::{Consumer, Producer, RingBuffer};
 use units::handle::WorkerIndex;
@@ -14,16 +17,33 @@ use crate::doorbell::Doorbell;
 /// A packet on its way, or a buffer for the next one.
 #[derive(Debug)]
 pub struct Packet {
-    pub relayed: Relayed,
+    content: Content,
     len: usize,
     bytes: [u8; DATAGRAM_LEN_MAX],
 }
 
+/// What the bytes of a packet are.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lies in a buffer that is larger still")]
+pub enum Content {
+    /// Of a publication that has its home on the sender; with what was learnt of it there.
+    Relayed(Relayed),
+    /// As it came from this path, which is the receiver's: both have one port.
+    Datagram(Path),
+}
+
+/// What needs no buffer.
+#[derive(Clone, Copy, Debug)]
+pub enum Note {
+    Demand(Demand),
+    /// Datagrams from this path are the sender's.
+    Own(Path),
+}
+
 impl Packet {
-    /// What was learnt of it, and its bytes.
-    pub fn parts(&mut self) -> (&Relayed, &mut [u8]) {
-        let Self { relayed, len, bytes } = self;
-        (relayed, bytes.get_mut(..*len).unwrap_or_default())
+    pub fn parts(&mut self) -> (&Content, &mut [u8]) {
+        let Self { content, len, bytes } = self;
+        (content, bytes.get_mut(..*len).unwrap_or_default())
     }
 }
 
@@ -36,7 +56,7 @@ pub struct Outgoing {
     free: Vec<Box<Packet>>,
     /// Buffers that there are, wherever they are.
     made: usize,
-    demands: Producer<Demand>,
+    notes: Producer<Note>,
     bell: Doorbell,
     /// Something was pushed since the bell was rung.
     pushed: bool,
@@ -47,7 +67,7 @@ pub struct Outgoing {
 pub struct Incoming {
     packets: Consumer<Box<Packet>>,
     returned: Producer<Box<Packet>>,
-    demands: Consumer<Demand>,
+    notes: Consumer<Note>,
 }
 
 /// The rings from one worker to another, whose bell it is.
@@ -55,32 +75,25 @@ pub struct Incoming {
 pub fn rings(bell: Doorbell) -> (Outgoing, Incoming) {
     let (packets, packets_in) = RingBuffer::new(PACKETS);
     let (returned_in, returned) = RingBuffer::new(PACKETS);
-    let (demands, demands_in) = RingBuffer::new(DEMANDS);
-    let outgoing = Outgoing { packets, returned, free: Vec::new(), made: 0, demands, bell, pushed: false };
-    (outgoing, Incoming { packets: packets_in, returned: returned_in, demands: demands_in })
+    let (notes, notes_in) = RingBuffer::new(NOTES);
+    let outgoing = Outgoing { packets, returned, free: Vec::new(), made: 0, notes, bell, pushed: false };
+    (outgoing, Incoming { packets: packets_in, returned: returned_in, notes: notes_in })
 }
 
 impl Outgoing {
     /// False if the other worker is too far behind.
     pub fn relay(&mut self, relayed: &Relayed, bytes: &[u8]) -> bool {
-        if bytes.len() > DATAGRAM_LEN_MAX {
-            return false;
-        }
-        let Some(mut packet) = self.buffer(relayed) else { return false };
-        packet.relayed = *relayed;
-        packet.len = bytes.len();
-        if let Some(place) = packet.bytes.get_mut(..bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-        let sent = self.packets.push(packet).is_ok();
-        debug_assert!(sent, "there are not more buffers than fit");
-        self.pushed = true;
-        sent
+        self.push(Content::Relayed(*relayed), bytes)
+    }
+
+    /// Hands a datagram to the worker that owns its path. False if that one is too far behind.
+    pub fn hand_over(&mut self, path: Path, datagram: &[u8]) -> bool {
+        self.push(Content::Datagram(path), datagram)
     }
 
     /// False if there is no room.
-    pub fn demand(&mut self, demand: Demand) -> bool {
-        let sent = self.demands.push(demand).is_ok();
+    pub fn note(&mut self, note: Note) -> bool {
+        let sent = self.notes.push(note).is_ok();
         self.pushed |= sent;
         sent
     }
@@ -94,7 +107,23 @@ impl Outgoing {
         }
     }
 
-    fn buffer(&mut self, relayed: &Relayed) -> Option<Box<Packet>> {
+    fn push(&mut self, content: Content, bytes: &[u8]) -> bool {
+        if bytes.len() > DATAGRAM_LEN_MAX {
+            return false;
+        }
+        let Some(mut packet) = self.buffer() else { return false };
+        packet.content = content;
+        packet.len = bytes.len();
+        if let Some(place) = packet.bytes.get_mut(..bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        let sent = self.packets.push(packet).is_ok();
+        debug_assert!(sent, "there are not more buffers than fit");
+        self.pushed = true;
+        sent
+    }
+
+    fn buffer(&mut self) -> Option<Box<Packet>> {
         if self.free.is_empty() {
             self.take_back();
         }
@@ -105,7 +134,8 @@ impl Outgoing {
             return None;
         }
         self.made += 1;
-        Some(Box::new(Packet { relayed: *relayed, len: 0, bytes: [0; DATAGRAM_LEN_MAX] }))
+        let content = Content::Datagram(NOWHERE);
+        Some(Box::new(Packet { content, len: 0, bytes: [0; DATAGRAM_LEN_MAX] }))
     }
 
     fn take_back(&mut self) {
@@ -126,13 +156,13 @@ impl Incoming {
         debug_assert!(returned.is_ok(), "there are not more buffers than fit");
     }
 
-    pub fn demand(&mut self) -> Option<Demand> {
-        self.demands.pop().ok()
+    pub fn note(&mut self) -> Option<Note> {
+        self.notes.pop().ok()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.packets.is_empty() && self.demands.is_empty()
+        self.packets.is_empty() && self.notes.is_empty()
     }
 }
 
@@ -181,8 +211,14 @@ impl Relays {
 
 /// More than a worker receives while another one is away for 10 ms: at 100,000 packets a second.
 const PACKETS: usize = 1024;
-/// A demand for each of some hundred publications; one that does not fit is repeated.
-const DEMANDS: usize = 256;
+/// A demand for each of some hundred publications; what does not fit is said again.
+const NOTES: usize = 256;
+/// Of a buffer without a packet.
+const NOWHERE: Path = Path {
+    protocol: Protocol::Udp,
+    local: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+};
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +259,8 @@ mod tests {
     fn numbers(incoming: &mut Incoming) -> Vec<u64> {
         let one = || {
             let mut packet = incoming.packet()?;
-            let (relayed, bytes) = packet.parts();
+            let (content, bytes) = packet.parts();
+            let Content::Relayed(relayed) = content else { panic!("{content:?}") };
             assert_eq!(bytes, relayed.publication.0.to_be_bytes());
             let number = relayed.publication.0;
             incoming.give_back(packet);
@@ -262,14 +299,25 @@ mod tests {
     }
 
     #[test]
-    fn demands_that_do_not_fit_are_refused() {
+    fn notes_that_do_not_fit_are_refused() {
         let (mut outgoing, mut incoming) = rings(Doorbell::new().unwrap());
-        let demand = Demand::nothing(PublicationId(1));
-        let sent = (0..DEMANDS + 5).filter(|_| outgoing.demand(demand)).count();
-        assert_eq!(sent, DEMANDS);
+        let note = Note::Demand(Demand::nothing(PublicationId(1)));
+        let sent = (0..NOTES + 5).filter(|_| outgoing.note(note)).count();
+        assert_eq!(sent, NOTES);
         assert!(!incoming.is_empty());
-        assert_eq!(std::iter::from_fn(|| incoming.demand()).count(), DEMANDS);
+        assert_eq!(std::iter::from_fn(|| incoming.note()).count(), NOTES);
         assert!(incoming.is_empty());
+    }
+
+    #[test]
+    fn a_datagram_is_handed_over_as_it_came() {
+        let (mut outgoing, mut incoming) = rings(Doorbell::new().unwrap());
+        let path = Path { remote: "192.0.2.1:7".parse().unwrap(), ..NOWHERE };
+        assert!(outgoing.hand_over(path, b"as it came"));
+        let mut packet = incoming.packet().unwrap();
+        let (content, bytes) = packet.parts();
+        assert!(matches!(content, Content::Datagram(from) if *from == path), "{content:?}");
+        assert_eq!(bytes, b"as it came");
     }
 
     #[test]

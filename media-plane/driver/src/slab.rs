@@ -9,7 +9,7 @@ use engine::relay::{Demand, Relayed};
 use units::handle::WorkerIndex;
 
 use crate::grouping::Grouping;
-use crate::relays::Relays;
+use crate::relays::{Note, Relays};
 
 /// A buffer's index within its slab.
 pub(crate) type Slot = u32;
@@ -153,7 +153,7 @@ impl Outbox for Slab {
     }
 
     fn demand(&mut self, to: WorkerIndex, demand: Demand) -> bool {
-        self.relays.to(to).is_some_and(|outgoing| outgoing.demand(demand))
+        self.relays.to(to).is_some_and(|outgoing| outgoing.note(Note::Demand(demand)))
     }
 }
 

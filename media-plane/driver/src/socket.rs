@@ -20,22 +20,24 @@ impl WorkerSocket {
     ///
     /// # Errors
     /// When the port is taken or the address is not the host's.
-    pub fn bind(address: Option<IpAddr>, port: u16) -> io::Result<Self> {
+    pub fn bind(address: Option<IpAddr>, port: u16, shares_port: bool) -> io::Result<Self> {
         match address {
-            Some(address) => Self::bind_to(SocketAddr::new(address, port)),
-            None => Self::bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)).or_else(|error| {
-                // A host without IPv6 has no such address family, or no such address.
-                match error.raw_os_error() {
-                    Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => {
-                        Self::bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+            Some(address) => Self::bind_to(SocketAddr::new(address, port), shares_port),
+            None => Self::bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), shares_port).or_else(
+                |error| {
+                    // A host without IPv6 has no such address family, or no such address.
+                    match error.raw_os_error() {
+                        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL) => {
+                            Self::bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), shares_port)
+                        }
+                        _ => Err(error),
                     }
-                    _ => Err(error),
-                }
-            }),
+                },
+            ),
         }
     }
 
-    fn bind_to(address: SocketAddr) -> io::Result<Self> {
+    fn bind_to(address: SocketAddr, shares_port: bool) -> io::Result<Self> {
         let dual_stack = address.is_ipv6();
         let domain = if dual_stack { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
@@ -50,6 +52,9 @@ impl WorkerSocket {
         let _ = enable(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
         socket.set_recv_buffer_size(KERNEL_BUFFER_LEN)?;
         socket.set_send_buffer_size(KERNEL_BUFFER_LEN)?;
+        if shares_port {
+            socket.set_reuse_port(true)?;
+        }
         socket.bind(&SockAddr::from(address))?;
         Ok(Self { socket: socket.into(), dual_stack })
     }

@@ -496,13 +496,14 @@ mod tests {
     const SLOTS: usize = 2048;
 
     fn open(slots: usize) -> (Uring, u16) {
-        let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let socket = WorkerSocket::bind(Some(Ipv4Addr::LOCALHOST.into()), 0, false).unwrap();
         let port = socket.port().unwrap();
         let options = Options {
             io: Io::IoUring,
             gso: Gso::Auto,
             address: None,
             port: 0,
+            shares_port: false,
             flush_delay: Duration::ZERO,
             send_slots: slots,
         };

@@ -212,6 +212,12 @@ impl<C: Cipher> Engine<C> {
         timers.into_iter().flatten().min()
     }
 
+    /// Whether a path passed an authenticated check of a peer that is here.
+    #[must_use]
+    pub fn knows(&self, path: Path) -> bool {
+        self.demux.by_path(path).is_some()
+    }
+
     /// Whose work is in hand; after a panic, whose it was.
     #[must_use]
     pub fn at_work(&self) -> Option<PeerId> {

@@ -37,6 +37,8 @@ impl FromStr for PortRange {
 pub enum Ports {
     /// Worker `i` has the `i`th port.
     Fixed(PortRange),
+    /// All workers have one port; datagrams are handed to the worker that they are for.
+    Shared(NonZeroU16),
     /// Each worker takes a free one.
     AnyOf(PortRange),
 }
@@ -47,13 +49,7 @@ impl Ports {
     pub fn new(fixed: Option<PortRange>, any_of: Option<PortRange>, workers: u16) -> Result<Self, String> {
         let workers_needed = u32::from(workers);
         match (fixed, any_of) {
-            (Some(range), _) if range.count() == 1 && workers_needed > 1 => Err(format!(
-                "--udp-port {} serves one worker, and there are {workers}: each worker needs a port of its own; give \
-                 --workers 1, or a range as in --udp-port {}-{}",
-                range.first,
-                range.first,
-                u32::from(range.first.get()) + workers_needed - 1,
-            )),
+            (Some(range), _) if range.count() == 1 && workers_needed > 1 => Ok(Self::Shared(range.first)),
             (Some(range), _) if range.count() < workers_needed => Err(format!(
                 "--udp-port {}-{} has {} ports for {workers} workers: each needs one of its own",
                 range.first,
@@ -71,6 +67,12 @@ impl Ports {
         }
     }
 
+    /// Whether all workers have one port.
+    #[must_use]
+    pub const fn are_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
     /// The ports that a worker tries in turn.
     #[must_use]
     pub fn of_worker(&self, worker: u16) -> RangeInclusive<u16> {
@@ -80,6 +82,7 @@ impl Ports {
                 let port = range.first.get().saturating_add(worker);
                 port..=port
             }
+            Self::Shared(port) => port.get()..=port.get(),
             Self::AnyOf(range) => range.first.get()..=range.last.get(),
         }
     }
@@ -100,6 +103,7 @@ mod tests {
         let range = |text: &str| Some(text.parse::<PortRange>().unwrap());
         for (name, fixed, any_of, expected) in [
             ("one port each", range("7000-7003"), None, [7000..=7000, 7001..=7001]),
+            ("one for both", range("7000"), None, [7000..=7000, 7000..=7000]),
             ("any of a range", None, range("7000-7003"), [7000..=7003, 7000..=7003]),
             ("default", None, None, [50_000..=60_000, 50_000..=60_000]),
         ] {

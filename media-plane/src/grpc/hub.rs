@@ -311,14 +311,30 @@ impl Hub {
         for (worker, command) in media {
             let MediaCommand::UpsertPublication(spec) = command else { continue };
             let Some(home) = spec.home.map(|home| home.worker) else { continue };
-            let link = |index: WorkerIndex| Some((index, self.workers.get(usize::from(index.0))?));
-            if !self.connected.contains(&(home.min(*worker), home.max(*worker)))
-                && let (Some(one), Some(other)) = (link(home), link(*worker))
-            {
-                let links = WorkerLink::links(one, other);
-                self.steps.extend(links.map(|(worker, link)| Step::Link(worker, link)));
-                self.connected.insert((home.min(*worker), home.max(*worker)));
+            self.connect_two(home, *worker);
+        }
+    }
+
+    /// All of them at once: where they share a port, each may receive what is another one's.
+    pub fn connect_all(&mut self) {
+        let workers = (0..).zip(&self.workers).map(|(index, _)| WorkerIndex(index));
+        let workers: Vec<WorkerIndex> = workers.collect();
+        for one in &workers {
+            for other in workers.iter().filter(|other| *other > one) {
+                self.connect_two(*one, *other);
             }
+        }
+    }
+
+    fn connect_two(&mut self, one: WorkerIndex, other: WorkerIndex) {
+        let link = |index: WorkerIndex| Some((index, self.workers.get(usize::from(index.0))?));
+        let pair = (one.min(other), one.max(other));
+        if !self.connected.contains(&pair)
+            && let (Some(one), Some(other)) = (link(one), link(other))
+        {
+            let links = WorkerLink::links(one, other);
+            self.steps.extend(links.map(|(worker, link)| Step::Link(worker, link)));
+            self.connected.insert(pair);
         }
     }
 

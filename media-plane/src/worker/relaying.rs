@@ -1,8 +1,9 @@
-//! What comes from other workers: packets of publications that have subscribers here, and what is needed of those that
-//! have their home here.
+//! What comes from other workers: packets of publications that have subscribers here, what is needed of those that have
+//! their home here, and, where all have one port, datagrams of peers that live here.
 
-use driver::relays::{Incoming, Packet};
+use driver::relays::{Content, Incoming, Note, Packet};
 use units::handle::{PeerId, WorkerIndex};
+use wire::demux::Class;
 
 use crate::worker::panic::caught;
 use crate::worker::{BATCH, Worker};
@@ -33,9 +34,15 @@ impl Worker {
         }
         let now = self.driver.now();
         for _ in 0..BATCH {
-            let Some(demand) = incoming.demand() else { break };
-            if caught(|| self.engine.demand(now, from, &demand)).is_none() {
-                self.panicked(now, NOBODY);
+            let Some(note) = incoming.note() else { break };
+            match (note, &mut self.steering) {
+                (Note::Demand(demand), _) => {
+                    if caught(|| self.engine.demand(now, from, &demand)).is_none() {
+                        self.panicked(now, NOBODY);
+                    }
+                }
+                (Note::Own(path), Some(steering)) => steering.learn(now, path, from),
+                (Note::Own(_), None) => {}
             }
         }
         for _ in 0..BATCH {
@@ -54,8 +61,28 @@ impl Worker {
     fn forward(&mut self, from: WorkerIndex, packet: &mut Packet) -> bool {
         let now = self.driver.now();
         let (engine, slab) = (&mut self.engine, self.driver.outbox());
-        let (relayed, bytes) = packet.parts();
-        caught(|| engine.relayed(now, from, relayed, bytes, slab)).is_some()
+        match packet.parts() {
+            (Content::Relayed(relayed), bytes) => {
+                caught(|| engine.relayed(now, from, relayed, bytes, slab)).is_some()
+            }
+            (Content::Datagram(path), bytes) => {
+                let path = *path;
+                let is_check = Class::of(bytes) == Ok(Class::Stun);
+                if caught(|| engine.receive(now, path, bytes, slab)).is_none() {
+                    return false;
+                }
+                if is_check && engine.knows(path) {
+                    if let Some(steering) = &mut self.steering {
+                        steering.forget(&path);
+                    }
+                    if let Some(way) = slab.relays().to(from) {
+                        // If there is no room, the next check says it again.
+                        way.note(Note::Own(path));
+                    }
+                }
+                true
+            }
+        }
     }
 }
 

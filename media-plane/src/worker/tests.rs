@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use driver::gso::Gso;
-use driver::relays::{Outgoing, rings};
+use driver::relays::{Note, Outgoing, rings};
 use engine::command::{
     AudioLevels, Codec, EncodingSpec, Extensions, Home, IceCredentials, MediaKind, PayloadCodec,
     PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
@@ -54,6 +54,7 @@ impl Played {
             gso: Gso::Auto,
             flush_delay: Duration::ZERO,
             ports: 0..=0,
+            shared_by: None,
             bell: bell.clone(),
             orders: orders_end,
             commands: commands_end,
@@ -281,7 +282,7 @@ fn what_overflows_between_workers_is_counted_and_nothing_else_suffers() {
         let mut subscriber = worker.join(3);
         worker.must(publication(4, 2, None));
         worker.must(subscription(5, 3, 4));
-        demands.demand(Demand { layers_max: 1, ..Demand::nothing(PublicationId(4)) });
+        demands.note(Note::Demand(Demand { layers_max: 1, ..Demand::nothing(PublicationId(4)) }));
         demands.ring();
         while worker.counter("demands_received") == 0 {
             thread::sleep(Duration::from_millis(1));

@@ -32,16 +32,29 @@ impl Media {
     /// The same with so many workers.
     #[must_use]
     pub fn start_with(directory: &TempDir, workers: u16) -> Self {
+        Self::start_on(directory, workers, PORTS)
+    }
+
+    /// The same with one UDP port for all of them.
+    #[must_use]
+    pub fn start_on_one_port(directory: &TempDir, workers: u16) -> Self {
+        let probe = std::net::UdpSocket::bind("0.0.0.0:0").expect("a port");
+        let port = probe.local_addr().expect("a port").port().to_string();
+        drop(probe);
+        Self::start_on(directory, workers, ["--udp-port", &port])
+    }
+
+    fn start_on(directory: &TempDir, workers: u16, ports: [&str; 2]) -> Self {
         let socket = socket_in(directory);
         let address = Address::Unix(socket.clone());
-        Self::start(&format!("unix:{}", socket.display()), workers, &[], address)
+        Self::start(&format!("unix:{}", socket.display()), workers, &ports, address)
     }
 
     /// On TCP, with a token.
     #[must_use]
     pub fn start_on_tcp(token: &str) -> Self {
         let nowhere = Address::Unix(PathBuf::new());
-        let mut media = Self::start("127.0.0.1:0", 2, &["--token", token], nowhere);
+        let mut media = Self::start("127.0.0.1:0", 2, &[&PORTS[..], &["--token", token]].concat(), nowhere);
         let address = media.tcp.expect("it listens on TCP");
         media.address = format!("http://{address}").parse().expect("an address");
         media
@@ -51,7 +64,7 @@ impl Media {
         let workers = workers.to_string();
         let fixed =
             ["millrace-media", "--grpc", listen, "--workers", &workers, "--no-pin", "--node-ip", "127.0.0.1"];
-        let words = fixed.iter().chain(more).chain(&["--udp-port-range", "20000-30000"]);
+        let words = fixed.iter().chain(more);
         let settings = Arguments::parse_from(words).settings(2).expect("right arguments");
         let plane = media_plane::plane::Plane::start(&settings, None).expect("it starts");
         let tcp = plane.tcp_address();
@@ -69,6 +82,9 @@ impl Media {
         self.task.await.expect("it ends well");
     }
 }
+
+/// Each worker takes a free one.
+const PORTS: [&str; 2] = ["--udp-port-range", "20000-30000"];
 
 #[must_use]
 pub fn socket_in(directory: &TempDir) -> PathBuf {

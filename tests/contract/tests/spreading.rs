@@ -33,6 +33,10 @@ impl Stage {
     async fn start(workers: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let media = Media::start_with(&directory, workers);
+        Self::with(directory, media).await
+    }
+
+    async fn with(directory: TempDir, media: Media) -> Self {
         let plane = client(&media.address, None, Orphans::Drop);
         attached(&plane).await;
         Self { _directory: directory, media, plane, identity: Identity::generate() }
@@ -231,3 +235,40 @@ async fn a_room_of_400_subscribers_is_heard_on_all_its_workers() {
 }
 
 const PACKETS: u16 = 30;
+
+/// The kernel gives a worker what is another one's, and knows no better.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_port_serves_all_workers() {
+    let directory = tempfile::tempdir().unwrap();
+    let media = Media::start_on_one_port(&directory, 3);
+    let stage = Stage::with(directory, media).await;
+    let attached = attached(&stage.plane).await;
+    let ports: Vec<u32> = attached.workers.iter().map(|worker| worker.candidates[0].port).collect();
+    assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    let subscribers: Vec<(u64, u32)> = (100..130).zip((0..3).cycle()).collect();
+    let mut commands =
+        vec![upsert(room(ROOM, 0)), stage.peer(PUBLISHER, 0), upsert(publication(AUDIO, PUBLISHER, ROOM))];
+    for (id, worker) in &subscribers {
+        commands.push(stage.peer(*id, *worker));
+        commands.push(upsert(subscription(id + 1_000, *id, AUDIO, ROOM)));
+    }
+    stage.submit(commands).await;
+    let mut clients = stage.connect(std::iter::once((PUBLISHER, 0)).chain(subscribers)).await;
+    let mut sequence = 0;
+    let mut sent_at = Instant::now();
+    until("sound on every worker", &mut clients, &stage.identity, |clients| {
+        if sent_at.elapsed() > Duration::from_millis(20) {
+            (sequence, sent_at) = (sequence + 1, Instant::now());
+            clients[0].send_rtp(AUDIO_SSRC, 111, sequence, b"sound");
+        }
+        clients[1..].iter().all(|client| client.received.len() > 20)
+    });
+    for client in &clients[1..] {
+        assert!(client.received.is_sorted_by(|one, next| *next == one + 1), "{:?}", client.received);
+    }
+    assert_eq!(stage.counter("peers").await.1, [11, 10, 10]);
+    // Of 31 clients some come to another worker than their own: each does with a chance of two in three.
+    assert!(stage.counter("worker_datagrams_handed_over").await.0 > 0);
+    assert_eq!(stage.counter("worker_datagrams_not_handed_over").await.0, 0);
+    stage.stop().await;
+}

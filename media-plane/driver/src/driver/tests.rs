@@ -15,7 +15,15 @@ fn open(io: Io, bell: &Doorbell) -> Driver {
 }
 
 fn open_with(io: Io, gso: Gso, bell: &Doorbell) -> Driver {
-    let options = Options { io, gso, address: None, port: 0, flush_delay: Duration::ZERO, send_slots: 256 };
+    let options = Options {
+        io,
+        gso,
+        address: None,
+        port: 0,
+        shares_port: false,
+        flush_delay: Duration::ZERO,
+        send_slots: 256,
+    };
     Driver::open(&options, bell, Clock::start()).unwrap()
 }
 

@@ -60,6 +60,7 @@ fn without_io_uring_auto_takes_epoll_and_works() {
             gso: Gso::Auto,
             address: None,
             port: 0,
+            shares_port: false,
             flush_delay: Duration::ZERO,
             send_slots: 64,
         };
