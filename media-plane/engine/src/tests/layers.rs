@@ -21,7 +21,7 @@ use crate::command::{Codec, Command, ExtensionKind};
 pub(super) const DESCRIPTOR_IDS: (u8, u8) = (12, 13);
 
 /// The dependency descriptor of a packet, and its payload.
-type Told = (Option<Vec<u8>>, Vec<u8>);
+pub(super) type Told = (Option<Vec<u8>>, Vec<u8>);
 
 /// Peer 1 publishes one stream of two spatial layers. Peers 2 and 3 subscribe to it on SSRC 80, and only peer 2 takes
 /// dependency descriptors.
@@ -81,7 +81,7 @@ fn send_picture(
 }
 
 /// Spatial layers that depend on each other: template 0 and 2 in key pictures, 1 and 3 in others.
-fn dependency(picture: u16, spatial: u8, key: bool) -> Told {
+pub(super) fn dependency(picture: u16, spatial: u8, key: bool) -> Told {
     let number = (picture * 2 + u16::from(spatial)).to_be_bytes();
     let template = spatial * 2 + u8::from(!key);
     let mut descriptor = vec![0b1100_0000 | template, number[0], number[1]];
@@ -131,7 +131,7 @@ pub(super) fn bits(fields: &[&str]) -> Vec<u8> {
 }
 
 /// 15 bits of picture id, layers and TL0PICIDX; no structure.
-fn vp9(picture: u16, spatial: u8, key: bool) -> Told {
+pub(super) fn vp9(picture: u16, spatial: u8, key: bool) -> Told {
     let predicted = if key { 0 } else { 0x40 };
     let id = picture.to_be_bytes();
     let layer = spatial << 1 | spatial;

@@ -1,6 +1,7 @@
 //! Claims about a room on several workers: its packets go to all of them, and what is needed comes back.
 
 mod property;
+mod streams;
 mod workers;
 
 use alloc::vec;
