@@ -9,6 +9,7 @@ use units::handle::{PeerId, PublicationId, SubscriptionId};
 use units::time::Instant;
 
 use crate::command::PayloadCodec;
+use crate::egress::header::Passed;
 use crate::egress::redundant::Encoded;
 use crate::engine::relaying::PassedOn;
 use crate::ingress::capture::Captured;
@@ -58,6 +59,7 @@ pub struct Waiting {
     pub captured: Option<Captured>,
     /// Pictures that follow may depend on its own.
     pub is_needed: bool,
+    pub passed: Option<Passed>,
     /// Of the application's trailer, at the end of the payload.
     pub trailer_len: u8,
     /// The publisher's.

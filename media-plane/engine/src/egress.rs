@@ -1,5 +1,6 @@
 //! One stream to one subscriber: its numbers, what was sent under them, and how a packet leaves.
 
+pub mod compact;
 pub mod header;
 pub mod history;
 pub mod own;
@@ -24,7 +25,8 @@ use wire::rtp::{Fields, Header, write_header};
 
 use crate::command::ExtensionKind;
 use crate::discard::CopyReason;
-use crate::egress::header::{Elements, Stamp, Written};
+use crate::egress::compact::Compact;
+use crate::egress::header::{Elements, Passed, Stamp, Written};
 use crate::egress::recovery::Recovery;
 use crate::egress::report::Reporting;
 use crate::egress::rtx_budget::RtxBudget;
@@ -111,6 +113,7 @@ impl Egress {
 pub struct Plain<'a> {
     pub bytes: &'a mut [u8],
     pub header_len: usize,
+    pub passed: Option<Passed>,
     /// The publisher's ids.
     pub ids: &'a ExtensionIds,
 }
@@ -127,9 +130,8 @@ pub struct Copied<'a> {
     /// All of the payload is padding.
     pub padded: bool,
     pub mid: &'a Mid,
-    /// Received elements that are passed on, unless others are `written` in their place.
-    pub passed: &'a [ExtensionKind],
-    pub written: &'a [Written<'a>],
+    /// In the place of a received element.
+    pub written: Option<Written<'a>>,
     /// The dependency descriptor is passed on with these changes, and otherwise not at all.
     pub descriptor: Option<Renumbered>,
     pub stamp: Stamp,
@@ -203,17 +205,10 @@ fn seal_copy<C: Cipher>(
     outbound: &mut Outbound<C>,
     out: &mut impl Outbox,
 ) -> Result<SentCopy, CopyReason> {
-    let Ok(header) = Header::parse(packet.bytes) else { return Err(CopyReason::Malformed) };
-    let mut elements =
-        Elements::new(&header, packet.ids, to, copied.passed, copied.written, &copied.stamp, copied.mid);
-    if let Some((id, data)) = descriptor {
-        elements.add(Some(id), Some(data));
-    }
     let rest = packet.header_len + copied.replaces;
     let end = packet.bytes.len().checked_sub(copied.cut).ok_or(CopyReason::Malformed)?;
     let payload_len = end.checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();
-    let len_max = elements.header_len_max() + payload_len + outbound.rtp_overhead();
-    let Some(buffer) = out.lend(len_max.min(DATAGRAM_LEN_MAX)) else { return Err(CopyReason::NoBuffer) };
+    let sealed_len = payload_len + outbound.rtp_overhead();
     let fields = Fields {
         marker: copied.marker,
         payload_type: copied.payload_type,
@@ -222,7 +217,16 @@ fn seal_copy<C: Cipher>(
         ssrc: copied.ssrc,
         padding: copied.padded,
     };
-    let header_len = write_header(buffer, &fields, elements.as_slice()).map_err(|_| CopyReason::TooLong)?;
+    let mut compact = compact(&fields, packet, copied, descriptor, to);
+    let (buffer, header_len) = if let Some(header) = compact.finish() {
+        let Some(buffer) = out.lend((header.len() + sealed_len).min(DATAGRAM_LEN_MAX)) else {
+            return Err(CopyReason::NoBuffer);
+        };
+        buffer.get_mut(..header.len()).ok_or(CopyReason::TooLong)?.copy_from_slice(header);
+        (buffer, header.len())
+    } else {
+        general(&fields, packet, copied, descriptor, to, sealed_len, out)?
+    };
     let header_digest = digest(buffer.get(..header_len).unwrap_or_default());
     if copied.again.is_some_and(|before| before != header_digest) {
         return Err(CopyReason::Changed);
@@ -237,6 +241,54 @@ fn seal_copy<C: Cipher>(
     })?;
     out.send(path, len);
     Ok(SentCopy { len, header_digest })
+}
+
+#[inline]
+fn compact(
+    fields: &Fields,
+    packet: &Plain<'_>,
+    copied: &Copied<'_>,
+    descriptor: Option<(u8, &[u8])>,
+    to: &ExtensionIds,
+) -> Compact {
+    let mut header = Compact::new(fields);
+    header.add_slice(to.id(ExtensionKind::Mid), copied.mid.as_bytes());
+    header.add(to.id(ExtensionKind::AbsSendTime), &copied.stamp.abs_send_time);
+    header.add(to.id(ExtensionKind::TransportCc), &copied.stamp.transport_sequence);
+    if let Some(delay) = &copied.stamp.playout_delay {
+        header.add(to.id(ExtensionKind::PlayoutDelay), delay);
+    }
+    if let Some(element) = copied.written {
+        header.add_slice(to.id(element.kind), element.data);
+    }
+    if let Some(element) = &packet.passed {
+        header.add_slice(to.id(element.kind), element.data());
+    }
+    if let Some((id, data)) = descriptor {
+        header.add_slice(Some(id), data);
+    }
+    header
+}
+
+/// A lent buffer with a header of any form, for `sealed_len` bytes behind it; and how long the header is.
+#[cold]
+fn general<'o>(
+    fields: &Fields,
+    packet: &Plain<'_>,
+    copied: &Copied<'_>,
+    descriptor: Option<(u8, &[u8])>,
+    to: &ExtensionIds,
+    sealed_len: usize,
+    out: &'o mut impl Outbox,
+) -> Result<(&'o mut [u8], usize), CopyReason> {
+    let mut elements = Elements::new(to, packet.passed.as_ref(), copied.written, &copied.stamp, copied.mid);
+    if let Some((id, data)) = descriptor {
+        elements.add(Some(id), Some(data));
+    }
+    let len_max = (elements.header_len_max() + sealed_len).min(DATAGRAM_LEN_MAX);
+    let buffer = out.lend(len_max).ok_or(CopyReason::NoBuffer)?;
+    let len = write_header(buffer, fields, elements.as_slice()).map_err(|_| CopyReason::TooLong)?;
+    Ok((buffer, len))
 }
 
 fn digest(header: &[u8]) -> u64 {

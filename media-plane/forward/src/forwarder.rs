@@ -314,11 +314,15 @@ fn pass_vp8(
         sequence.skip(place);
         return Err(Reason::Malformed);
     };
+    if let Some(patch) = munger.go_on(descriptor, facts.marker, place.order) {
+        return Ok(Some(patch));
+    }
     match munger.plan(descriptor, facts.marker, place.order)? {
         Plan::Late(patch) => Ok(patch),
         Plan::LateEmpty => Ok(Some(Patch::empty(facts.payload_len))),
         Plan::Forward(patch, step) => {
             munger.commit(&step);
+            munger.sent(descriptor, patch);
             Ok(patch)
         }
         Plan::Drop(step) => {

@@ -12,7 +12,8 @@
 //! The fate of a picture is decided by its first packet that comes in order. Only the newest picture's fate is ever
 //! asked for, since an id that falls back in order starts a new numbering; so it is one value here, and not a cache.
 
-use wire::vp8::Descriptor;
+use wire::picture_id::PictureId;
+use wire::vp8::{Descriptor, Temporal};
 
 use crate::discard::Reason;
 use crate::order::Order;
@@ -31,6 +32,32 @@ pub struct Munger {
     missing: Recent<Late, MISSING_MAX>,
     /// A gap that ended in a packet of nothing but padding: it lies before the next payload just as well.
     gap_is_pending: bool,
+    /// Of the packet that came last in order, if it was forwarded: most packets are the next ones of its picture.
+    last: Option<Sent>,
+}
+
+/// The numbers of a packet, and the descriptor that it went out with.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    picture_id: PictureId,
+    tl0_picture_index: Option<u8>,
+    temporal: Option<Temporal>,
+    key_index: Option<u8>,
+    patch: Patch,
+}
+
+impl Sent {
+    /// The descriptor of the next packet, if it has the same numbers.
+    fn next(&self, packet: &Descriptor) -> Option<Patch> {
+        let is_same = packet.picture_id == Some(self.picture_id)
+            && packet.tl0_picture_index == self.tl0_picture_index
+            && packet.temporal == self.temporal
+            && packet.key_index == self.key_index
+            && packet.len == usize::from(self.patch.replaces);
+        let mut patch = self.patch;
+        patch.bytes[0] = packet.first_byte(true);
+        is_same.then_some(patch)
+    }
 }
 
 /// What becomes of a picture's late packets.
@@ -104,6 +131,7 @@ impl Munger {
             newest: Fate::Forwarded,
             missing: Recent::new(),
             gap_is_pending: false,
+            last: None,
         }
     }
 
@@ -117,6 +145,7 @@ impl Munger {
         self.newest = Fate::Forwarded;
         self.missing.clear();
         self.gap_is_pending = false;
+        self.last = None;
     }
 
     /// A packet of nothing but padding was forwarded because it ended a gap.
@@ -129,6 +158,7 @@ impl Munger {
         let descriptor = self.numbers.insert();
         self.missing.clear();
         self.gap_is_pending = false;
+        self.last = None;
         let mut bytes = [0; PATCH_LEN_MAX];
         let len = descriptor.write(&mut bytes).ok()?;
         Some(Patch { replaces: 0, bytes, len: u8::try_from(len).ok()? })
@@ -145,6 +175,32 @@ impl Munger {
         self.layers = step.layers;
         self.newest = step.newest;
         self.gap_is_pending = false;
+        self.last = None;
+    }
+
+    /// A packet that came in order goes out with this patch; what is learnt from it is done.
+    pub fn sent(&mut self, packet: &Descriptor, patch: Option<Patch>) {
+        let Descriptor { tl0_picture_index, temporal, key_index, .. } = *packet;
+        let last = packet.picture_id.zip(patch);
+        self.last = last.map(|(picture_id, patch)| Sent {
+            picture_id,
+            tl0_picture_index,
+            temporal,
+            key_index,
+            patch,
+        });
+    }
+
+    /// The patch of a packet that directly follows one of the same picture, which was forwarded. It is as
+    /// [`Self::plan`] would have it, and what is learnt from it is done: that its picture may be at its end.
+    pub fn go_on(&mut self, packet: &Descriptor, marker: bool, order: Order) -> Option<Patch> {
+        let is_next = order == Order::Contiguous && !self.gap_is_pending;
+        let patch = self.last.as_ref().filter(|_| is_next)?.next(packet)?;
+        if !self.layers.pass(packet) || self.layers.at(packet) != self.layers {
+            return None;
+        }
+        self.layers = self.layers.after(marker);
+        Some(patch)
     }
 
     /// # Errors
@@ -248,8 +304,6 @@ const MISSING_MAX: usize = 50;
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use wire::picture_id::PictureId;
-    use wire::vp8::Temporal;
 
     fn packet(picture: u16, temporal: u8) -> Descriptor {
         Descriptor {

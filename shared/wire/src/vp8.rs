@@ -134,10 +134,7 @@ impl Descriptor {
     pub fn write(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
         let mut writer = Writer::new(out);
         let flags = self.flags();
-        let extended = if flags == 0 { 0 } else { EXTENDED };
-        let non_reference = if self.non_reference { NON_REFERENCE } else { 0 };
-        let start = if self.start_of_partition { START } else { 0 };
-        writer.u8(extended | non_reference | start | self.partition & 0x07)?;
+        writer.u8(self.first_byte(flags != 0))?;
         if flags == 0 {
             return Ok(writer.len());
         }
@@ -156,6 +153,15 @@ impl Descriptor {
             writer.u8(temporal | self.key_index.unwrap_or(0) & 0x1f)?;
         }
         Ok(writer.len())
+    }
+
+    /// The descriptor's first byte; whether others follow is told.
+    #[must_use]
+    pub const fn first_byte(&self, extended: bool) -> u8 {
+        let extended = if extended { EXTENDED } else { 0 };
+        let non_reference = if self.non_reference { NON_REFERENCE } else { 0 };
+        let start = if self.start_of_partition { START } else { 0 };
+        extended | non_reference | start | self.partition & 0x07
     }
 
     fn flags(&self) -> u8 {

@@ -12,8 +12,8 @@ use crate::ingress::elements::ExtensionIds;
 /// What is generated for each sent packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    abs_send_time: [u8; 3],
-    transport_sequence: [u8; 2],
+    pub abs_send_time: [u8; 3],
+    pub transport_sequence: [u8; 2],
     /// Where a new one is to be told.
     pub playout_delay: Option<[u8; 3]>,
 }
@@ -36,6 +36,35 @@ pub struct Written<'a> {
     pub data: &'a [u8],
 }
 
+/// A received element that is passed on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    pub kind: ExtensionKind,
+    len: u8,
+    data: [u8; PASSED_LEN_MAX],
+}
+
+impl Passed {
+    /// The element of `packet` with this meaning, by its publisher's ids.
+    #[must_use]
+    pub fn find(packet: &[u8], from: &ExtensionIds, kind: ExtensionKind) -> Option<Self> {
+        from.id(kind)?;
+        let received = Header::parse(packet).ok()?;
+        let found = from.find(&received, kind)?;
+        let mut data = [0; PASSED_LEN_MAX];
+        data.get_mut(..found.len())?.copy_from_slice(found);
+        Some(Self { kind, len: u8::try_from(found.len()).ok()?, data })
+    }
+
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        self.data.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// What is passed on has one byte (RFC 6464 §3, 3GPP TS 26.114).
+const PASSED_LEN_MAX: usize = 4;
+
 /// The extension elements of one copy.
 #[derive(Debug)]
 pub struct Elements<'a> {
@@ -44,14 +73,12 @@ pub struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// What of `received` (by the publisher's ids) is passed on, what is written in its place, and what is our own.
+    /// What is our own, what is written in the place of a received element, and what is passed on.
     #[must_use]
     pub fn new(
-        received: &Header<'a>,
-        from: &ExtensionIds,
         to: &ExtensionIds,
-        passed: &[ExtensionKind],
-        written: &[Written<'a>],
+        passed: Option<&'a Passed>,
+        written: Option<Written<'a>>,
         stamp: &'a Stamp,
         mid: &'a Mid,
     ) -> Self {
@@ -62,13 +89,11 @@ impl<'a> Elements<'a> {
         if let Some(delay) = &stamp.playout_delay {
             elements.add(to.id(ExtensionKind::PlayoutDelay), Some(delay));
         }
-        for element in written {
+        if let Some(element) = written {
             elements.add(to.id(element.kind), Some(element.data));
         }
-        for kind in passed {
-            if !written.iter().any(|element| element.kind == *kind) {
-                elements.add(to.id(*kind), from.find(received, *kind));
-            }
+        if let Some(element) = passed {
+            elements.add(to.id(element.kind), Some(element.data()));
         }
         elements
     }
@@ -94,14 +119,12 @@ impl<'a> Elements<'a> {
 }
 
 /// What is passed on of audio as it is.
-pub const AUDIO: &[ExtensionKind] = &[ExtensionKind::AudioLevel];
+pub const AUDIO: ExtensionKind = ExtensionKind::AudioLevel;
 /// What is passed on of video as it is.
-pub const VIDEO: &[ExtensionKind] = &[ExtensionKind::VideoOrientation];
+pub const VIDEO: ExtensionKind = ExtensionKind::VideoOrientation;
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use units::rtp::{PayloadType, Ssrc};
     use wire::rtp::{Fields, write_header};
 
@@ -109,7 +132,7 @@ mod tests {
     use crate::command::Extensions;
 
     #[test]
-    fn written_element_goes_in_the_place_of_the_received_one() {
+    fn written_and_passed_elements_go_to_who_negotiated_them() {
         use ExtensionKind::{AbsCaptureTime, AudioLevel, Mid as MidKind, PlayoutDelay, VideoOrientation};
         let from = ExtensionIds::new(&Extensions([(7, VideoOrientation), (9, AbsCaptureTime)].into()));
         let fields = Fields {
@@ -122,24 +145,15 @@ mod tests {
         };
         let mut packet = [0; 64];
         write_header(&mut packet, &fields, &[(7, b"o"), (9, b"captured")]).unwrap();
-        let received = Header::parse(&packet).unwrap();
+        assert_eq!(Passed::find(&packet, &from, AudioLevel), None);
+        assert_eq!(Passed::find(&packet, &from, AbsCaptureTime), None, "longer than what is passed on");
+        let passed = Passed::find(&packet, &from, VideoOrientation);
         let written = |kind| Written { kind, data: b"ours" };
         let orientation = (5, &b"o"[..]);
         for (name, to, written, expected) in [
+            ("passed", &[(5, VideoOrientation), (2, AbsCaptureTime)][..], None, &[orientation][..]),
             (
-                "nothing of ours",
-                &[(5, VideoOrientation), (2, AbsCaptureTime)][..],
-                None,
-                &[orientation, (2, b"captured")][..],
-            ),
-            (
-                "instead",
-                &[(5, VideoOrientation), (2, AbsCaptureTime)],
-                Some(written(AbsCaptureTime)),
-                &[(2, b"ours"), orientation],
-            ),
-            (
-                "besides",
+                "written besides",
                 &[(5, VideoOrientation), (6, PlayoutDelay)],
                 Some(written(PlayoutDelay)),
                 &[(6, b"ours"), orientation],
@@ -148,11 +162,9 @@ mod tests {
             ("not received", &[(3, AudioLevel), (4, MidKind)], None, &[(4, b"m")]),
         ] {
             let to = ExtensionIds::new(&Extensions(to.into()));
-            let passed = [VideoOrientation, AbsCaptureTime, AudioLevel];
-            let written: Vec<Written<'_>> = written.into_iter().collect();
             let stamp = Stamp::new(NtpTime(0), Seq16(0), None);
             let mid = Mid::new(b"m").unwrap();
-            let elements = Elements::new(&received, &from, &to, &passed, &written, &stamp, &mid);
+            let elements = Elements::new(&to, passed.as_ref(), written, &stamp, &mid);
             assert_eq!(elements.as_slice(), expected, "{name}");
         }
     }

@@ -82,8 +82,7 @@ impl Copying<'_> {
             marker: rewrite.marker,
             padded: false,
             mid: &subscription.spec.mid,
-            passed: passed(self.publication),
-            written: written.as_slice(),
+            written,
             descriptor: rewrite.descriptor,
             stamp,
             prefix: rewrite.patch.as_ref().map_or(&[], |patch| patch.as_bytes()),
@@ -152,7 +151,7 @@ pub(super) fn opus_instead(
 }
 
 /// Which extension elements of a publication are passed on.
-pub(super) const fn passed(publication: &Publication) -> &'static [ExtensionKind] {
+pub(super) const fn passed(publication: &Publication) -> ExtensionKind {
     match publication.spec.kind {
         MediaKind::Audio => header::AUDIO,
         MediaKind::Video => header::VIDEO,

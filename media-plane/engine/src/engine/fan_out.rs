@@ -10,9 +10,10 @@ use crate::arrivals::{self, Arrivals, Delivery, Waiting};
 use crate::command::MediaKind;
 use crate::discard::{Reason, RelayReason};
 use crate::egress::Plain;
+use crate::egress::header::Passed;
 use crate::egress::sent::Origin;
 use crate::engine::Engine;
-use crate::engine::copying::Copying;
+use crate::engine::copying::{Copying, passed};
 use crate::engine::media::{Arrival, Learnt};
 use crate::engine::recover::recover;
 use crate::engine::relaying::PassedOn;
@@ -71,6 +72,7 @@ impl<C: Cipher> Engine<C> {
         }
         let Some(publication) = self.publications.get_mut(arrival.publication) else { return };
         let is_video = publication.spec.kind == MediaKind::Video;
+        let passed = Passed::find(arrival.bytes, ids, passed(publication));
         let held = if facts.payload_len == 0 {
             self.pool.store(arrival.bytes) // Nobody asks for padding again.
         } else {
@@ -99,6 +101,7 @@ impl<C: Cipher> Engine<C> {
             frame: Frame::primary(arrival.codec.codec, payload),
             captured: *captured,
             is_needed: is_needed(arrival.codec.codec, payload, facts, layers),
+            passed,
             trailer_len: if ends_frame { trailer_len(payload) } else { 0 },
             ids: *ids,
             held,
@@ -185,7 +188,7 @@ impl<C: Cipher> Engine<C> {
                 };
                 bytes.get_mut(..packet.len).unwrap_or_default()
             };
-            let mut plain = Plain { bytes, header_len, ids: &packet.ids };
+            let mut plain = Plain { bytes, header_len, passed: packet.passed, ids: &packet.ids };
             if packet.missing > 0 {
                 let counters = &mut self.counters;
                 recover(&copying, packet.missing, subscription, peer, &mut plain, counters, out);

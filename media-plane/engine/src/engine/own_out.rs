@@ -131,8 +131,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             marker: numbers.marker,
             padded: content == Content::Padding,
             mid,
-            passed: &[],
-            written: &[],
+            written: None,
             descriptor: None,
             stamp,
             prefix,
@@ -141,7 +140,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             again: None,
         };
         let ids = ExtensionIds::default();
-        let mut packet = Plain { bytes: own.bytes_mut(), header_len, ids: &ids };
+        let mut packet = Plain { bytes: own.bytes_mut(), header_len, passed: None, ids: &ids };
         let payload_len = packet.bytes.len() - header_len + prefix.len();
         let sent = send_copy(&self.path, &mut packet, &copied, &self.egress.ids, self.outbound, self.out)?;
         Ok((sent, payload_len))

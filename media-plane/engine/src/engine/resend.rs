@@ -9,6 +9,7 @@ use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
 
+use crate::egress::header::Passed;
 use crate::egress::own::{Content, OwnPacket};
 use crate::egress::recovery::Moot;
 use crate::egress::sent::{NotResent, Origin};
@@ -167,8 +168,7 @@ impl<C: Cipher> Engine<C> {
             marker: sent.rewrite.marker,
             padded: sent.origin == Origin::Own(Content::Padding),
             mid: &subscription.spec.mid,
-            passed: passed(publication),
-            written: written.as_slice(),
+            written,
             descriptor: sent.rewrite.descriptor,
             stamp,
             prefix: prefix.as_bytes(),
@@ -176,7 +176,8 @@ impl<C: Cipher> Engine<C> {
             cut: sent.cut.into(),
             again,
         };
-        let mut packet = Plain { bytes, header_len, ids: &ids };
+        let passed = Passed::find(bytes, &ids, passed(publication));
+        let mut packet = Plain { bytes, header_len, passed, ids: &ids };
         let resent = send_copy(&path, &mut packet, &copied, &peer.egress.ids, outbound, out)
             .map_err(|_| NotSent::Unsendable)?;
         stream.sent.sent_again(now, sent.rewrite.sequence, own_number.then_some(resent.header_digest));
