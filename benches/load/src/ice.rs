@@ -105,9 +105,10 @@ impl Agent {
         if now < self.next_check {
             return None;
         }
+        // Until both are known there is nothing to do; whichever comes last brings the check about.
+        self.next_check = NEVER;
         let remote = self.remote.as_ref()?;
         if self.candidates.is_empty() {
-            self.next_check = NEVER;
             return None;
         }
         if self.state == State::Checking {
@@ -230,6 +231,24 @@ mod tests {
             assert!(agent.is_connected());
             assert_eq!(agent.receive(&answer[..len], &mut [0; 256]), Outcome::Nothing, "once");
             assert!(agent.deadline() < Instant(START.0 + 6_000_000_000), "consent goes on");
+        }
+    }
+
+    #[test]
+    fn description_and_candidates_may_come_in_any_order() {
+        for candidates_first in [true, false] {
+            let mut agent = Agent::new(Credentials::random());
+            assert_eq!(agent.deadline(), NEVER);
+            for step in 0..2 {
+                if (step == 0) == candidates_first {
+                    agent.add_candidates(START, &[address(1)]);
+                } else {
+                    agent.set_remote(START, server(), false);
+                }
+                assert_eq!(agent.deadline(), START);
+                assert_eq!(agent.check(START, &mut [0; 256]).is_some(), step == 1);
+                assert!(agent.deadline() > START, "nothing is due twice");
+            }
         }
     }
 

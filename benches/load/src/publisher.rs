@@ -98,13 +98,16 @@ impl Publisher {
     pub fn advance(&mut self, now: Instant, outlet: &mut impl Outlet, tally: &mut Tally) {
         while self.next_capture <= now {
             let due = self.next_capture;
-            let late = now.since(due) > LATE;
+            let late = now.since(due) > LATE || self.queue.len() > QUEUE_MAX;
             match self.source {
                 Source::Microphone => self.capture_sound(due, late, outlet, tally),
                 Source::Camera { .. } => self.capture_picture(due, late, tally),
             }
         }
-        while self.next_burst <= now {
+        for _ in 0..BURSTS_MAX {
+            if self.next_burst > now {
+                break;
+            }
             self.burst(outlet, tally);
         }
         if self.next_report <= now {
@@ -287,6 +290,10 @@ const PAYLOAD_LEN_MAX: usize = 1_172;
 const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 const FIRST_REPORT: Duration = Duration::from_millis(200);
 const REPORT: Duration = Duration::from_secs(1);
+/// At a time: others want their turn.
+const BURSTS_MAX: usize = 2;
+/// Packets that may wait: a second's worth. With more, the loader can't keep up, and leaves pictures out.
+const QUEUE_MAX: usize = 300;
 /// What is later than this is left out, so that a loader that was stopped does not send a flood.
 const LATE: Duration = Duration::from_millis(500);
 
