@@ -7,8 +7,8 @@ pub mod helper;
 pub mod lane;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use driver::armed::Armed;
 use driver::doorbell::Doorbell;
 use tokio::sync::Notify;
 
@@ -29,20 +29,19 @@ pub struct TaskBell(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    armed: AtomicBool,
+    armed: Armed,
     notify: Notify,
 }
 
 impl TaskBell {
     /// The task is about to sleep; it must look at its rings once more before it awaits [`Self::rung`].
     pub fn arm(&self) {
-        self.0.armed.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.0.armed.arm();
     }
 
     /// The task is awake.
     pub fn disarm(&self) {
-        self.0.armed.store(false, Ordering::SeqCst);
+        self.0.armed.disarm();
     }
 
     /// Resolves when the bell was rung since it was armed; now and then once more, for nothing.
@@ -53,8 +52,7 @@ impl TaskBell {
 
 impl Bell for TaskBell {
     fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.0.armed.swap(false, Ordering::SeqCst) {
+        if self.0.armed.take() {
             self.0.notify.notify_one();
         }
     }
@@ -124,6 +122,7 @@ impl<T> Receiver<T> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
     use driver::clock::Clock;
@@ -233,7 +232,7 @@ mod tests {
     #[test]
     fn bell_is_rung_once_for_many_items_and_not_for_none() {
         #[derive(Clone, Default)]
-        struct Counting(Arc<std::sync::atomic::AtomicU32>);
+        struct Counting(Arc<AtomicU32>);
         impl Bell for Counting {
             fn ring(&self) {
                 self.0.fetch_add(1, Ordering::Relaxed);

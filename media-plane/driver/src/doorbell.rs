@@ -1,15 +1,15 @@
 //! Wakes a sleeping worker from other threads, by an eventfd that is written only while the worker sleeps.
 //!
-//! Protocol. A sender publishes its item, then calls [`Doorbell::ring`]. The worker calls [`Doorbell::arm`], looks at
-//! its mailboxes once more, sleeps only if they are empty, and calls [`Doorbell::disarm`] when awake. Both sides use
-//! sequentially consistent order between "item" and "armed", so either the sender sees the bell armed or the worker
-//! sees the item.
+//! A sender publishes its item, then calls [`Doorbell::ring`]. The worker calls [`Doorbell::arm`], looks at its
+//! mailboxes once more, sleeps only if they are empty, and calls [`Doorbell::disarm`] when awake. Why no wake is lost
+//! stands in [`crate::armed`].
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
+
+use crate::armed::Armed;
 
 #[derive(Clone, Debug)]
 pub struct Doorbell {
@@ -19,7 +19,7 @@ pub struct Doorbell {
 #[derive(Debug)]
 struct Shared {
     event: OwnedFd,
-    armed: AtomicBool,
+    armed: Armed,
 }
 
 impl Doorbell {
@@ -33,13 +33,12 @@ impl Doorbell {
         }
         // SAFETY: `fd` was just returned by the kernel and belongs to nobody else.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { shared: Arc::new(Shared { event, armed: AtomicBool::new(false) }) })
+        Ok(Self { shared: Arc::new(Shared { event, armed: Armed::default() }) })
     }
 
     /// Tells the worker that there is something in a mailbox. Costs one fence when the worker is awake.
     pub fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.shared.armed.swap(false, Ordering::SeqCst) {
+        if self.shared.armed.take() {
             let one = 1_u64.to_ne_bytes();
             // SAFETY: `one` is 8 readable bytes and outlives the call. A full counter (EAGAIN) still wakes.
             unsafe { libc::write(self.shared.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
@@ -48,13 +47,12 @@ impl Doorbell {
 
     /// The worker is about to sleep.
     pub fn arm(&self) {
-        self.shared.armed.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.shared.armed.arm();
     }
 
     /// The worker is awake.
     pub fn disarm(&self) {
-        self.shared.armed.store(false, Ordering::SeqCst);
+        self.shared.armed.disarm();
     }
 
     /// Sleeps for `patience`, or until the bell is rung or a signal comes.

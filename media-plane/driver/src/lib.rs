@@ -1,6 +1,7 @@
 //! Datagrams in and out by io_uring or epoll: sockets, buffers, the clock and the doorbell.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod armed;
 pub mod clock;
 pub mod control;
 pub mod counters;

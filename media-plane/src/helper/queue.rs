@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
+use driver::armed::Armed;
 use units::handle::PeerId;
 
 use crate::helper::input::Input;
@@ -31,7 +32,7 @@ pub struct HelperHandle(Arc<Shared>);
 pub(crate) struct Shared {
     datagrams: ArrayQueue<Datagram>,
     orders: ArrayQueue<Input>,
-    asleep: AtomicBool,
+    asleep: Armed,
     dropped: AtomicU64,
     thread: OnceLock<Thread>,
 }
@@ -41,7 +42,7 @@ impl HelperHandle {
         Self(Arc::new(Shared {
             datagrams: ArrayQueue::new(DATAGRAMS),
             orders: ArrayQueue::new(ORDERS),
-            asleep: AtomicBool::new(false),
+            asleep: Armed::default(),
             dropped: AtomicU64::new(0),
             thread: OnceLock::new(),
         }))
@@ -92,16 +93,16 @@ impl Shared {
 
     /// Sleeps until something is put in, at most for `duration`.
     pub(crate) fn sleep(&self, duration: Duration) {
-        self.asleep.store(true, Ordering::SeqCst);
+        self.asleep.arm();
         // Whoever put something in before the store above saw us awake and did not ring: look again.
         if self.orders.is_empty() && self.datagrams.is_empty() {
             thread::park_timeout(duration);
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.disarm();
     }
 
     fn wake(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst)
+        if self.asleep.take()
             && let Some(thread) = self.thread.get()
         {
             thread.unpark();
