@@ -14,7 +14,7 @@ use crate::egress::own::Content;
 /// A ring of the newest copies by outgoing sequence number.
 #[derive(Debug)]
 pub struct Sent {
-    /// Empty until the first copy.
+    /// Empty until the first copy, and no longer than it takes to remember [`REMEMBERED`].
     ring: Vec<Option<Copied>>,
     capacity: usize,
     highest: Option<Seq>,
@@ -84,15 +84,38 @@ impl Sent {
 
     /// Remembers a copy that was sent.
     pub fn remember(&mut self, copied: Copied) {
-        if self.ring.is_empty() {
-            self.ring.resize(self.capacity, None);
+        while self.ring.len() < self.capacity && self.would_forget(&copied) {
+            self.grow();
         }
         self.highest = self.highest.max(Some(copied.rewrite.sequence));
+        self.place(copied);
+    }
+
+    fn place(&mut self, copied: Copied) {
         let at = self.index(copied.rewrite.sequence);
         if let Some(slot) = self.ring.get_mut(at)
             && slot.is_none_or(|older| older.rewrite.sequence < copied.rewrite.sequence)
         {
             *slot = Some(copied);
+        }
+    }
+
+    /// Whether the place of `copied` is taken by another one that is still to be remembered, or there are no places.
+    fn would_forget(&self, copied: &Copied) -> bool {
+        match self.ring.get(self.index(copied.rewrite.sequence)) {
+            None => true,
+            Some(place) => place.is_some_and(|other| copied.sent_at - other.sent_at < REMEMBERED),
+        }
+    }
+
+    /// Rare: a stream's ring has its length after its first second at its highest rate.
+    #[cold]
+    fn grow(&mut self) {
+        let len = (self.ring.len() * 2).max(LEN_MIN).min(self.capacity);
+        let mut places = Vec::new();
+        places.resize(len, None);
+        for copied in core::mem::replace(&mut self.ring, places).into_iter().flatten() {
+            self.place(copied);
         }
     }
 
@@ -134,14 +157,18 @@ impl Sent {
         self.highest.unwrap_or(Seq(0))
     }
 
-    const fn index(&self, sequence: Seq) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "less than the capacity")]
-        let index = (sequence.0 % self.capacity as u64) as usize;
+    fn index(&self, sequence: Seq) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "less than the length")]
+        let index = (sequence.0 % self.ring.len().max(1) as u64) as usize;
         index
     }
 }
 
 const RESENT_MAX: u8 = 4;
+/// Longer than anybody waits for a packet before asking for a key frame.
+const REMEMBERED: Duration = Duration::from_secs(1);
+/// A second of audio, or of a small picture.
+const LEN_MIN: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -260,6 +287,33 @@ mod tests {
             ),
         ] {
             assert_eq!(found(&sent_by(capacity, sequences), 200, asked), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn ring_is_as_long_as_a_second_of_its_stream() {
+        for (name, per_second, seconds, len) in [
+            ("audio", 50, 10, 64),
+            ("a small picture", 30, 10, 64),
+            ("video", 200, 10, 256),
+            ("the first packets of video", 200, 0, 64),
+            ("more than is ever remembered", 1_000, 10, 512),
+        ] {
+            let mut ring = Sent::new(512);
+            let template = sent(&[1]).find(Seq16(1)).unwrap();
+            let count = (per_second * seconds).max(10);
+            for number in 0..count {
+                let rewrite = Rewrite { sequence: Seq(number), ..template.rewrite };
+                ring.remember(Copied { rewrite, sent_at: ms(number * 1000 / per_second), ..template });
+            }
+            assert_eq!(ring.ring.len(), len, "{name}");
+            let newest = count - 1;
+            for behind in [0, per_second.min(512).min(count) - 1] {
+                assert!(
+                    ring.find(Seq(newest - behind).low()).is_some(),
+                    "{name}, {behind} before the newest"
+                );
+            }
         }
     }
 
