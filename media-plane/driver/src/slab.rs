@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use engine::event::Event;
-use engine::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use engine::outbox::{DATAGRAM_LEN_MAX, Outbox, Precedence};
 use engine::path::Path;
 use engine::relay::{Demand, Relayed};
 use units::handle::WorkerIndex;
@@ -136,6 +136,10 @@ impl Outbox for Slab {
         self.bytes.get_mut(start..start + capacity)
     }
 
+    fn has_room(&self, precedence: Precedence) -> bool {
+        precedence.may_have(self.free.len() + usize::from(self.lent.is_some()), self.slots)
+    }
+
     fn send(&mut self, path: &Path, len: usize) {
         debug_assert!(len <= DATAGRAM_LEN_MAX, "longer than what was lent");
         if let Some(slot) = self.lent.take() {
@@ -194,6 +198,22 @@ mod tests {
         assert_eq!(slab.used(), 1);
         assert!(slab.lend(10).is_some());
         assert_eq!(slab.high_water(), 2);
+    }
+
+    #[test]
+    fn the_last_buffers_are_kept_for_what_matters_most() {
+        let mut slab = Slab::new(16);
+        let all = [Precedence::Probe, Precedence::Retransmission, Precedence::Video];
+        let mut ended = Vec::new();
+        for sent in 0..=16 {
+            let refused = all.iter().filter(|one| !slab.has_room(**one)).count();
+            ended.resize(refused, sent);
+            if slab.lend(1).is_some() {
+                slab.send(&path(), 1);
+            }
+        }
+        assert_eq!(ended, [8, 12, 14], "probes, retransmissions, video");
+        assert!(slab.has_room(Precedence::Audio), "as long as there is a buffer");
     }
 
     #[test]

@@ -82,6 +82,8 @@ counters! {
     nacks_exhausted,
     nacks_over_budget,
     nacks_unsendable,
+    /// Send buffers are short.
+    nacks_shed,
     /// A key frame is on its way instead.
     nacks_awaiting_key_frame,
     /// For what is older than the key frame that was sent since.

@@ -115,6 +115,8 @@ reasons! {
         Malformed = "copy_discarded_malformed",
         /// The driver has no send buffer.
         NoBuffer = "copy_discarded_no_buffer",
+        /// The driver's last send buffers are kept for what matters more.
+        Shed = "copy_discarded_shed",
         /// It would be longer than a datagram.
         TooLong = "copy_discarded_too_long",
         /// A retransmission that would not be the same packet: its SRTP index is used up.

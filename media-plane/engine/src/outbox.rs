@@ -13,6 +13,12 @@ pub trait Outbox {
     /// `None` when the pool is exhausted: the caller drops what it wanted to send and counts it.
     fn lend(&mut self, capacity: usize) -> Option<&mut [u8]>;
 
+    /// Whether what is sent in this name may still be lent a buffer. Few buffers are left to what matters most, so that
+    /// under load probes end first, then retransmissions, then video, and audio last.
+    fn has_room(&self, _: Precedence) -> bool {
+        true
+    }
+
     /// Sends the first `len` bytes of the buffer that was lent last. A lent buffer that is not sent is lent again.
     fn send(&mut self, path: &Path, len: usize);
 
@@ -29,6 +35,30 @@ pub trait Outbox {
     fn demand(&mut self, to: WorkerIndex, demand: Demand) -> bool {
         let _ = (to, demand);
         false
+    }
+}
+
+/// How much it matters that something is sent now, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precedence {
+    /// Padding that only asks how much a path bears.
+    Probe,
+    Retransmission,
+    Video,
+    /// And all that keeps connections alive: RTCP, checks, DTLS.
+    Audio,
+}
+
+impl Precedence {
+    /// Whether it may have one of the `free` buffers of a pool of so many. The last ones are kept for what matters more.
+    #[must_use]
+    pub const fn may_have(self, free: usize, buffers: usize) -> bool {
+        match self {
+            Self::Probe => free > buffers / 2,
+            Self::Retransmission => free > buffers / 4,
+            Self::Video => free > buffers / 8,
+            Self::Audio => true,
+        }
     }
 }
 

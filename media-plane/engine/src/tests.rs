@@ -14,6 +14,7 @@ mod red;
 mod relay;
 mod repair;
 mod round_trip;
+mod shedding;
 mod silent_layer;
 mod specs;
 mod stream_state;

@@ -14,7 +14,7 @@ use crate::egress::sent::{Copied as Remembered, Origin};
 use crate::egress::{Copied, Plain, header, send_copy};
 use crate::ingress::capture::Captured;
 use crate::ingress::red::Frame;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Precedence};
 use crate::peer::Peer;
 use crate::room::publication::Publication;
 use crate::room::subscription::Subscription;
@@ -90,7 +90,15 @@ impl Copying<'_> {
             cut: cut.into(),
             again: None,
         };
-        let sent = send_copy(&path, packet, &copied, &peer.egress.ids, outbound, out);
+        let precedence = match self.publication.spec.kind {
+            MediaKind::Audio => Precedence::Audio,
+            MediaKind::Video => Precedence::Video,
+        };
+        let sent = if out.has_room(precedence) {
+            send_copy(&path, packet, &copied, &peer.egress.ids, outbound, out)
+        } else {
+            Err(CopyReason::Shed)
+        };
         // What found no buffer is lost like on the way, and may be asked for like that.
         let header_digest = match sent {
             Ok(sent) => Some(sent.header_digest),

@@ -14,7 +14,7 @@ use crate::egress::own::{Content, OwnPacket};
 use crate::egress::sent::{Copied as Remembered, Origin};
 use crate::egress::{Copied, Egress, Plain, SentCopy, Stream, send_copy};
 use crate::ingress::elements::ExtensionIds;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Precedence};
 use crate::path::Path;
 
 /// What all packets of our own to one peer have in common.
@@ -121,6 +121,13 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
         stamp: Stamp,
         mid: &Mid,
     ) -> Result<(SentCopy, usize), CopyReason> {
+        let precedence = match content {
+            Content::Padding => Precedence::Probe,
+            _ => Precedence::Audio,
+        };
+        if !self.out.has_room(precedence) {
+            return Err(CopyReason::Shed);
+        }
         let mut own = OwnPacket::new(content, self.trailer).ok_or(CopyReason::TooLong)?;
         let header_len = own.header_len();
         let copied = Copied {

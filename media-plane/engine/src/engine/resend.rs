@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::engine::copying::passed;
 use crate::ingress::capture::Captured;
 use crate::ingress::key_frame::Wish;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Precedence};
 use crate::room::publication::Publisher;
 use crate::slots::Slot;
 
@@ -58,6 +58,7 @@ impl<C: Cipher> Engine<C> {
                     &mut self.counters.nacks_over_budget
                 }
                 Err(NotSent::Unsendable) => &mut self.counters.nacks_unsendable,
+                Err(NotSent::Shed) => &mut self.counters.nacks_shed,
             };
             *counter += 1;
         }
@@ -79,6 +80,9 @@ impl<C: Cipher> Engine<C> {
         out: &mut impl Outbox,
     ) -> Result<(), NotSent> {
         let unknown = NotSent::Not(NotResent::Unknown);
+        if !out.has_room(Precedence::Retransmission) {
+            return Err(NotSent::Shed);
+        }
         let wall_clock = self.wall_clock(now);
         let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
         let subscription = self.subscriptions.get_mut(subscription.ok_or(unknown)?).ok_or(unknown)?;
@@ -198,6 +202,8 @@ enum NotSent {
     LostOverBudget,
     /// No path, no keys, no buffer, or it would not be the same packet.
     Unsendable,
+    /// The driver's last send buffers are kept for what matters more.
+    Shed,
 }
 
 /// What comes before the rest of the payload.

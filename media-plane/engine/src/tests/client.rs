@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::discard::RelayReason;
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use crate::outbox::{DATAGRAM_LEN_MAX, Outbox, Precedence};
 use crate::path::{Path, Protocol};
 use crate::relay::{Demand, Relayed};
 use crate::tests::specs::{credentials, peer_spec, room_spec};
@@ -39,6 +39,8 @@ pub(crate) struct Recorder {
     pub(crate) events: Vec<Event>,
     /// No buffers are lent.
     pub(crate) exhausted: bool,
+    /// Of the pool, if it is bounded: each datagram in `sent` has one.
+    pub(crate) buffers: Option<usize>,
     /// What is on its way to other workers, and how much may be: there are none without room.
     pub(crate) relayed: Vec<(WorkerIndex, Relayed, Vec<u8>)>,
     pub(crate) demands: Vec<(WorkerIndex, Demand)>,
@@ -49,7 +51,12 @@ impl Outbox for Recorder {
     fn lend(&mut self, capacity: usize) -> Option<&mut [u8]> {
         assert!(capacity <= DATAGRAM_LEN_MAX, "{capacity} bytes are no datagram");
         self.lent = vec![0xa5; capacity];
-        (!self.exhausted).then_some(&mut self.lent)
+        let is_used_up = self.buffers.is_some_and(|buffers| self.sent.len() >= buffers);
+        (!self.exhausted && !is_used_up).then_some(&mut self.lent)
+    }
+
+    fn has_room(&self, precedence: Precedence) -> bool {
+        self.buffers.is_none_or(|buffers| precedence.may_have(buffers - self.sent.len(), buffers))
     }
 
     fn send(&mut self, path: &Path, len: usize) {
