@@ -37,6 +37,10 @@ pub struct Config {
     pub region: String,
     /// `--dev` or `development: true`: the page at `/`, its tokens, `simulate`.
     pub development: bool,
+    /// The old place of `prometheus.port`.
+    pub prometheus_port: u16,
+    #[serde(deserialize_with = "or_default")]
+    pub prometheus: Prometheus,
     #[serde(deserialize_with = "or_default")]
     pub rtc: Rtc,
     #[serde(deserialize_with = "or_default")]
@@ -67,6 +71,16 @@ pub struct Config {
 pub struct Logging {
     pub level: Option<String>,
     pub json: bool,
+}
+
+/// Where metrics are scraped, and with which password.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Prometheus {
+    /// 0: nowhere.
+    pub port: u16,
+    pub username: String,
+    pub password: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -150,6 +164,8 @@ pub struct Limit {
     pub max_room_name_length: usize,
     pub max_participant_identity_length: usize,
     pub max_participant_name_length: usize,
+    /// Ours: of both planes together; joins are refused shortly before. 0: what the control group may have.
+    pub memory_bytes: u64,
 }
 
 /// Ours: how media planes are spoken to, and how the child runs.
@@ -183,6 +199,17 @@ fn node_ip<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> 
 pub fn parse_node_ip(text: &str) -> Result<Vec<IpAddr>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().map_err(|_| format!("{part:?} is not an IP address"))).collect()
+}
+
+impl std::fmt::Debug for Prometheus {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { port, username, password: _ } = self;
+        formatter
+            .debug_struct("Prometheus")
+            .field("port", port)
+            .field("username", username)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Media {

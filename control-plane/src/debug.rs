@@ -40,15 +40,17 @@ async fn counts(State(site): State<Site>) -> Response {
         "tasks": Handle::current().metrics().num_alive_tasks(),
         "open_files": fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
     });
-    let refused: Map<String, Value> =
-        site.registry.refusals().into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
     axum::Json(json!({
         "control": control,
-        "refused": refused,
-        "signal": site.counters.rows().into_iter().collect::<Map<String, Value>>(),
+        "refused": rows(site.registry.refusals()),
+        "signal": rows(site.counters.rows()),
         "media": planes,
     }))
     .into_response()
+}
+
+fn rows(rows: Vec<(&str, u64)>) -> Map<String, Value> {
+    rows.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
 fn named(counters: &[Counter]) -> Map<String, Value> {

@@ -7,6 +7,7 @@ pub mod debug;
 pub mod fuzz;
 pub mod http;
 pub mod media;
+pub mod metrics;
 pub mod negotiate;
 pub mod page;
 pub mod room;

@@ -2,6 +2,7 @@
 
 pub mod external_address;
 pub mod media_planes;
+pub mod memory;
 pub mod signals;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::config::settle::Settled;
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
+use crate::metrics;
 use crate::room::registry::{Context, Registry};
 use crate::server::media_planes::MediaPlanes;
 use crate::server::signals::Signals;
@@ -56,10 +58,15 @@ async fn start_and_serve(settled: Settled) -> Result<(), String> {
     // Bound before anything else is started, for a port in use is the most common mistake. Clients that connect
     // already wait in the backlog.
     let listeners = serve::bind(&bind, config.port)?;
+    let scraped = metrics::listen::bind(&config.prometheus, &bind)?;
     let media_planes = MediaPlanes::start(&config).await?;
     let site = site(config, keys, &media_planes);
     let stop = CancellationToken::new();
     listen(listeners, &site, &stop);
+    for listener in scraped {
+        tokio::spawn(metrics::listen::serve(listener, site.clone(), stop.clone()));
+    }
+    tokio::spawn(memory::watch(site.clone(), stop.clone()));
     let ending = drain(&site, &mut signals).await;
     end(&site, media_planes, ending).await;
     stop.cancel();

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::config::{Audio, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Room, Rtc, Video};
+use crate::config::{
+    Audio, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc, Video,
+};
 
 impl Default for Config {
     fn default() -> Self {
@@ -17,6 +19,8 @@ impl Default for Config {
             logging: Logging::default(),
             region: String::new(),
             development: false,
+            prometheus_port: 0,
+            prometheus: Prometheus::default(),
             rtc: Rtc::default(),
             room: Room::default(),
             audio: Audio::default(),
@@ -99,6 +103,7 @@ impl Default for Limit {
             max_room_name_length: 256,
             max_participant_identity_length: 256,
             max_participant_name_length: 256,
+            memory_bytes: 0,
         }
     }
 }

@@ -80,6 +80,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Prometheus;
     use crate::config::port_range::PortRange;
 
     fn config(text: &str) -> Config {
@@ -106,6 +107,8 @@ log_level: info
 logging: { level: warn, json: true, sample: true }
 region: mars
 development: true
+prometheus_port: 6789
+prometheus: { port: 6790, username: u, password: p }
 rtc:
   udp_port: 7882-7890
   tcp_port: 7881
@@ -126,7 +129,7 @@ room:
     - { mime: video/vp8, fmtp_line: x=1 }
 audio: { active_level: 30, min_percentile: 50, update_interval: 500, smooth_intervals: 4, active_red_encoding: true }
 video: { dynacast_pause_delay: 2s }
-limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2 }
+limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2, memory_bytes: 1000000 }
 media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
 trusted_proxies: [10.0.0.0/8, '::1']
 drain_timeout: 1m30s
@@ -141,6 +144,10 @@ media: { workers: 3, pin: false, spread_above: 7, io: epoll, dtls: webrtc }
         assert_eq!(config.log_level.as_deref(), Some("info"));
         assert_eq!((config.logging.level.as_deref(), config.logging.json), (Some("warn"), true));
         assert_eq!((config.region.as_str(), config.development), ("mars", true));
+        let Prometheus { port, username, password } = &config.prometheus;
+        assert_eq!((config.prometheus_port, *port), (6789, 6790));
+        assert_eq!((username.as_str(), password.as_str()), ("u", "p"));
+        assert_eq!(config.limit.memory_bytes, 1_000_000);
         assert_eq!(config.rtc.udp_port, PortRange::new(7882, 7890));
         assert_eq!((config.rtc.port_range_start, config.rtc.port_range_end), (50000, 60000));
         let addresses: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];

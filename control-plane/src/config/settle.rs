@@ -114,7 +114,21 @@ fn apply(arguments: &Serve, config: &mut Config) -> Result<Option<String>, Strin
         )
     });
     ports(config)?;
+    prometheus(config)?;
     Ok(warning)
+}
+
+/// Moves the port from its old place.
+fn prometheus(config: &mut Config) -> Result<(), String> {
+    if config.prometheus.port == 0 {
+        config.prometheus.port = config.prometheus_port;
+    }
+    if config.prometheus.username.is_empty() != config.prometheus.password.is_empty() {
+        return Err(
+            "prometheus.username and prometheus.password belong together: one of them is missing".to_owned()
+        );
+    }
+    Ok(())
 }
 
 /// What was said of a media plane of our own.
@@ -333,6 +347,7 @@ mod tests {
             ),
             ("no range", "--keys a=b", "rtc: { port_range_start: 9, port_range_end: 8 }\n", "are no range"),
             ("half a range", "--keys a=b", "rtc: { port_range_start: 9 }\n", "are no range"),
+            ("half a password", "--keys a=b", "prometheus: { username: x }\n", "belong together"),
             (
                 "no address to bind to",
                 "--keys a=b",

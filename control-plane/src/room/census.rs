@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use livekit_protocol::TrackType;
+
 use crate::room::effect::Refused;
 use crate::room::state::Room;
 
@@ -13,6 +15,8 @@ pub struct Counts {
     /// WebSockets that belong to a participant.
     pub connections: usize,
     pub tracks: usize,
+    /// Of those.
+    pub video_tracks: usize,
     pub subscriptions: usize,
 }
 
@@ -22,6 +26,7 @@ pub struct Tally {
     participants: AtomicUsize,
     connections: AtomicUsize,
     tracks: AtomicUsize,
+    video_tracks: AtomicUsize,
     subscriptions: AtomicUsize,
 }
 
@@ -32,6 +37,8 @@ impl Tally {
         self.participants.store(room.participants.len(), Ordering::Relaxed);
         self.connections.store(room.connections.len(), Ordering::Relaxed);
         self.tracks.store(room.tracks.len(), Ordering::Relaxed);
+        let videos = room.tracks.values().filter(|track| track.record.info.r#type() == TrackType::Video);
+        self.video_tracks.store(videos.count(), Ordering::Relaxed);
         self.subscriptions.store(subscriptions, Ordering::Relaxed);
     }
 
@@ -40,6 +47,7 @@ impl Tally {
         counts.participants += self.participants.load(Ordering::Relaxed);
         counts.connections += self.connections.load(Ordering::Relaxed);
         counts.tracks += self.tracks.load(Ordering::Relaxed);
+        counts.video_tracks += self.video_tracks.load(Ordering::Relaxed);
         counts.subscriptions += self.subscriptions.load(Ordering::Relaxed);
     }
 }

@@ -73,10 +73,12 @@ pub enum Refused {
     DataTrack,
     DataBlob,
     Resource,
+    /// A join, for want of memory.
+    Memory,
 }
 
 impl Refused {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Join,
         Self::Resume,
         Self::Publish,
@@ -91,6 +93,7 @@ impl Refused {
         Self::DataTrack,
         Self::DataBlob,
         Self::Resource,
+        Self::Memory,
     ];
 
     #[must_use]
@@ -110,6 +113,7 @@ impl Refused {
             Self::DataTrack => "data_track",
             Self::DataBlob => "data_blob",
             Self::Resource => "resource",
+            Self::Memory => "memory",
         }
     }
 }

@@ -163,6 +163,8 @@ pub enum Limit {
     Participants,
     /// `limit.num_tracks`.
     Tracks,
+    /// `limit.memory_bytes`, or what the system allows.
+    Memory,
 }
 
 impl std::fmt::Display for Limit {
@@ -170,6 +172,7 @@ impl std::fmt::Display for Limit {
         f.write_str(match self {
             Self::Participants => "room has exceeded its max participants",
             Self::Tracks => "node has exceeded its configured limit",
+            Self::Memory => "node has no memory for another participant",
         })
     }
 }

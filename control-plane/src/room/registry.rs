@@ -36,6 +36,7 @@ pub struct Registry {
     rooms: Arc<Directory>,
     refusals: Arc<Refusals>,
     draining: AtomicBool,
+    memory_low: AtomicBool,
     clock: Clock,
 }
 
@@ -59,6 +60,7 @@ impl Registry {
             rooms: Arc::default(),
             refusals: Arc::default(),
             draining: AtomicBool::new(false),
+            memory_low: AtomicBool::new(false),
             clock: Clock::start(),
         }
     }
@@ -80,6 +82,21 @@ impl Registry {
             tracing::info!(room = join.arrival.room, identity = join.arrival.claims.identity, "join denied");
         }
         joined
+    }
+
+    /// While memory is low nobody new is let in; who is there stays, and may resume.
+    pub fn set_memory_low(&self, low: bool) {
+        self.memory_low.store(low, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_memory_low(&self) -> bool {
+        self.memory_low.load(Ordering::Relaxed)
+    }
+
+    #[must_use]
+    pub fn server_info(&self) -> &ServerInfo {
+        &self.context.server_info
     }
 
     /// No new rooms from now on. Returns when the last participant is gone, or at the deadline.
@@ -166,6 +183,10 @@ impl Registry {
 
     /// LiveKit denies entry to rooms that are there, too. Who resumes has its tracks here already.
     fn has_capacity(&self, arrival: &Arrival) -> Result<(), JoinError> {
+        if self.is_memory_low() && !arrival.reconnect {
+            self.refusals.count(Refused::Memory);
+            return Err(JoinError::LimitReached(Limit::Memory));
+        }
         let tracks_max = usize::try_from(self.context.config.limit.num_tracks).unwrap_or(usize::MAX);
         if tracks_max > 0 && !arrival.reconnect && self.counts().tracks >= tracks_max {
             return Err(JoinError::LimitReached(Limit::Tracks));

@@ -26,7 +26,7 @@ pub struct Counters {
 impl Counters {
     /// Every counter by its name.
     #[must_use]
-    pub fn rows(&self) -> Vec<(String, serde_json::Value)> {
+    pub fn rows(&self) -> Vec<(&'static str, u64)> {
         [
             ("opened", &self.opened),
             ("closed_by_client", &self.closed_by_client),
@@ -43,7 +43,7 @@ impl Counters {
             ("refused", &self.refused),
             ("connections_refused", &self.connections_refused),
         ]
-        .map(|(name, counter)| (name.to_owned(), counter.value().into()))
+        .map(|(name, counter)| (name, counter.value()))
         .to_vec()
     }
 }

@@ -16,8 +16,9 @@ COUNTERS = Path(__file__).resolve().parents[1] / "harness" / "counters.mjs"
 
 
 class Deployment(Server):
-    def __init__(self, *arguments, external_media=False):
+    def __init__(self, *arguments, external_media=False, config=()):
         self.arguments = arguments
+        self.config = config
         self.port = free_port(socket.SOCK_STREAM)
         self.udp_port = free_port(socket.SOCK_DGRAM)
         self.directory = tempfile.mkdtemp(prefix="millrace-e2e-")
@@ -45,6 +46,7 @@ class Deployment(Server):
             f"runtime_dir: {self.directory}",
             "logging: { level: info }",
             f"rtc: {{ udp_port: {self.udp_port}, node_ip: 127.0.0.1, enable_loopback_candidate: true }}",
+            *self.config,
         ]
         if self.external:
             config.append(f'media_planes: ["unix:{self.socket}"]')

@@ -1,0 +1,72 @@
+//! What both planes count, in the text form that Prometheus scrapes.
+//!
+//! Counters are asked of the media planes when somebody scrapes. One that does not answer in time costs the scrape its
+//! own rows and nothing else. No label names a room or a person.
+
+pub mod families;
+pub mod listen;
+pub mod livekit;
+pub mod media;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use tokio::time::timeout;
+
+use crate::http::Site;
+use crate::metrics::families::Families;
+
+/// Everything, as of now.
+///
+/// # Errors
+/// When a name is not one that Prometheus takes.
+pub async fn render(site: &Site) -> Result<String, prometheus::Error> {
+    let mut families = Families::default();
+    for family in ProcessCollector::for_self().collect() {
+        families.add(family);
+    }
+    let node = livekit::Node::of(site.registry.server_info());
+    livekit::rooms(&mut families, &node, &site.registry.counts());
+    control_plane(&mut families, site);
+    let planes = site.registry.planes().all();
+    let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;
+    for (index, answer) in answers.into_iter().enumerate() {
+        let plane = index.to_string();
+        let answer = answer.ok().and_then(Result::ok);
+        let up = u64::from(answer.is_some());
+        families.gauge("millrace_media_up", "Whether the media plane answers.", &[("plane", &plane)], up);
+        if let Some(answer) = answer {
+            media::add(&mut families, &plane, &answer);
+            livekit::packets(&mut families, &node, &plane, &answer.workers);
+        }
+    }
+    families.text()
+}
+
+fn control_plane(families: &mut Families, site: &Site) {
+    families.gauge(
+        "millrace_control_connections",
+        "Signalling connections.",
+        &[],
+        u64::try_from(site.connections.len()).unwrap_or(u64::MAX),
+    );
+    families.gauge(
+        "millrace_control_memory_low",
+        "Whether joins are refused for want of memory.",
+        &[],
+        site.registry.is_memory_low().into(),
+    );
+    for (what, count) in site.registry.refusals() {
+        let help = "What was refused to clients.";
+        families.counter("millrace_control_refused_total", help, &[("what", what)], count);
+    }
+    for (event, count) in site.counters.rows() {
+        let help = "What happened to signalling connections.";
+        families.counter("millrace_control_signal_total", help, &[("event", event)], count);
+    }
+}
+
+/// Less than scrapers wait.
+const PATIENCE: Duration = Duration::from_secs(2);
