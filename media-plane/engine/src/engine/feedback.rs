@@ -98,6 +98,7 @@ impl<C: Cipher> Engine<C> {
                 continue;
             }
             if let Some(rtt) = subscription.stream.reporting.learn(now, &block) {
+                peer.ingress.clock.travelled(now, rtt);
                 peer.rtt = Some(smoothed(peer.rtt, rtt));
             }
             subscription.learn_playout(now, &block);
@@ -116,6 +117,7 @@ impl<C: Cipher> Engine<C> {
                 Block::LastReceiverReports(answers) => {
                     for answer in answers.entries().filter(|answer| answer.ssrc == peer.rtcp_ssrc) {
                         if let Some(rtt) = peer.ingress.reference_times.answered(now, &answer) {
+                            peer.ingress.clock.travelled(now, rtt);
                             peer.rtt = Some(smoothed(peer.rtt, rtt));
                             self.counters.reference_times_answered += 1;
                         }

@@ -18,34 +18,75 @@ pub struct ClockOffset(pub i64);
 /// What our clock is ahead of that of a publisher's sender reports, as far as they tell.
 ///
 /// A report is as late as its way was long. So the least difference of the last one or two windows counts: the way
-/// without its queues is part of it, jitter is not, and a clock that drifts is followed.
+/// without its queues is part of it, jitter is not, and a clock that drifts is followed. The way is taken to be half of
+/// the shortest round trip.
 #[derive(Debug, Default)]
 pub struct PublisherClock {
-    /// Of the window that runs and of the one before.
-    least: [Option<ClockOffset>; 2],
-    window_ends_at: Instant,
+    differences: Least<ClockOffset>,
+    round_trips: Least<Duration>,
+    offset: Option<ClockOffset>,
 }
 
 impl PublisherClock {
     /// Learns from a sender report that arrived when our clock said `arrived`.
     pub fn reported(&mut self, now: Instant, arrived: NtpTime, ntp: NtpTime) {
         let newest = ClockOffset(arrived.0.wrapping_sub(ntp.0).cast_signed());
-        let changed = self.offset().is_some_and(|before| newest.after(before).unsigned_abs() > CLOCK_CHANGED);
-        if changed || now - self.window_ends_at > WINDOW {
-            self.least = [None; 2];
+        let before = self.differences.of(ClockOffset::lesser);
+        if before.is_some_and(|before| newest.after(before).unsigned_abs() > CLOCK_CHANGED) {
+            self.differences = Least::default();
         }
-        if self.least[0].is_none() || now >= self.window_ends_at {
-            self.least = [None, self.least[0]];
-            self.window_ends_at = now + WINDOW;
-        }
-        self.least[0] = Some(self.least[0].map_or(newest, |least| least.lesser(newest)));
+        self.differences.learn(now, newest, ClockOffset::lesser);
+        self.settle();
+    }
+
+    /// Learns how long a way there and back took.
+    pub fn travelled(&mut self, now: Instant, round_trip: Duration) {
+        self.round_trips.learn(now, round_trip, Duration::min);
+        self.settle();
     }
 
     /// `None` before the first report.
     #[must_use]
-    pub fn offset(&self) -> Option<ClockOffset> {
-        let [newer, older] = self.least;
-        newer.zip(older).map(|(newer, older)| newer.lesser(older)).or(newer)
+    pub const fn offset(&self) -> Option<ClockOffset> {
+        self.offset
+    }
+
+    fn settle(&mut self) {
+        let way = self.round_trips.of(Duration::min).unwrap_or_default() / 2;
+        let way = (NtpTime(0) + way).0.cast_signed();
+        let difference = self.differences.of(ClockOffset::lesser);
+        self.offset = difference.map(|difference| ClockOffset(difference.0.wrapping_sub(way)));
+    }
+}
+
+/// The least of what was learnt in the window that runs and in the one before.
+#[derive(Debug)]
+struct Least<T> {
+    windows: [Option<T>; 2],
+    ends_at: Instant,
+}
+
+impl<T> Default for Least<T> {
+    fn default() -> Self {
+        Self { windows: [None, None], ends_at: Instant(0) }
+    }
+}
+
+impl<T: Copy> Least<T> {
+    fn learn(&mut self, now: Instant, value: T, lesser: impl Fn(T, T) -> T) {
+        if now - self.ends_at > WINDOW {
+            self.windows = [None; 2];
+        }
+        if self.windows[0].is_none() || now >= self.ends_at {
+            self.windows = [None, self.windows[0]];
+            self.ends_at = now + WINDOW;
+        }
+        self.windows[0] = Some(self.windows[0].map_or(value, |least| lesser(least, value)));
+    }
+
+    fn of(&self, lesser: impl Fn(T, T) -> T) -> Option<T> {
+        let [newer, older] = self.windows;
+        newer.zip(older).map(|(newer, older)| lesser(newer, older)).or(newer)
     }
 }
 
@@ -118,7 +159,7 @@ mod tests {
             let ntp = NtpTime(arrived.0.wrapping_add_signed(-difference * SECOND / 1_000));
             clock.reported(Instant(at * 1_000_000_000), arrived, ntp);
         }
-        clock.offset().map(|offset| ((i128::from(offset.0) * 1_000 + HALF) >> 32).try_into().unwrap())
+        clock.offset().map(milliseconds)
     }
 
     #[test]
@@ -139,6 +180,30 @@ mod tests {
                 assert_eq!(learnt(epoch, reports), expected, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn half_of_the_shortest_round_trip_is_taken_for_the_way_of_reports() {
+        for (name, round_trips, expected) in [
+            ("not known", &[][..], 1_500),
+            ("one", &[(1, 80)], 1_460),
+            ("queues are none of it", &[(1, 300), (3, 80), (5, 200)], 1_460),
+            ("a longer way, for long", &[(1, 80), (32, 200), (63, 200)], 1_400),
+        ] {
+            let mut clock = PublisherClock::default();
+            for (at, ms) in round_trips {
+                clock.travelled(Instant(at * 1_000_000_000), Duration::from_millis(*ms));
+            }
+            assert_eq!(clock.offset(), None, "{name}");
+            let arrived = NtpTime(100 << 32);
+            let ntp = NtpTime(arrived.0.wrapping_add_signed(-1_500 * SECOND / 1_000));
+            clock.reported(Instant(0), arrived, ntp);
+            assert_eq!(milliseconds(clock.offset().unwrap()), expected, "{name}");
+        }
+    }
+
+    fn milliseconds(offset: ClockOffset) -> i64 {
+        ((i128::from(offset.0) * 1_000 + HALF) >> 32).try_into().unwrap()
     }
 
     #[test]
