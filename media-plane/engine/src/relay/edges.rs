@@ -138,8 +138,8 @@ impl Edge {
 const SILENT_PICTURES: u8 = 8;
 /// How long a demand holds: some of those that renew it may be lost.
 pub const EXPIRES_AFTER: Duration = Duration::from_secs(5);
-/// Workers are one for a core.
-pub const EDGES_MAX: usize = 255;
+/// As many other workers as there may be.
+pub const EDGES_MAX: usize = 1_295;
 
 #[cfg(test)]
 mod tests {
