@@ -35,8 +35,9 @@ class Participant:
         self.room.on("track_unmuted", lambda p, pub: self.events.append(("unmuted", p.identity, pub.sid)))
         self.room.on("track_unpublished", lambda pub, p: self.events.append(("unpublished", p.identity, pub.sid)))
 
-    async def join(self, server, room, identity, **grants):
-        await self.room.connect(server.url, server.token(room, identity, **grants))
+    async def join(self, server, room, identity, options=None, **grants):
+        token = server.token(room, identity, **grants)
+        await self.room.connect(server.url, token, options or rtc.RoomOptions())
         return self
 
     def _subscribed(self, track, _publication, participant):

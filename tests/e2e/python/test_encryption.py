@@ -1,0 +1,32 @@
+"""Calls that are encrypted from end to end: the server passes on what it cannot read."""
+
+import asyncio
+
+import pytest
+from livekit import rtc
+
+from conftest import until
+from participant import Participant
+
+pytestmark = pytest.mark.asyncio
+
+
+def encrypted_with(key):
+    return rtc.RoomOptions(encryption=rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=key)))
+
+
+async def test_who_has_the_key_sees_and_hears_and_who_has_another_sees_nothing(server):
+    alice = await Participant().join(server, "secret", "alice", options=encrypted_with(b"one key"))
+    bob = await Participant().join(server, "secret", "bob", options=encrypted_with(b"one key"))
+    carol = await Participant().join(server, "secret", "carol", options=encrypted_with(b"another"))
+    try:
+        await alice.publish_tone()
+        await alice.publish_picture(1280, 720, simulcast=True)
+        await until("pictures", 30, lambda: bob.video_frames.get("alice", 0) > 20)
+        assert bob.video_levels["alice"] > 30, "the picture is not black"
+        await until("sound", 20, lambda: bob.audio_energy.get("alice", 0) > 500)
+        await asyncio.sleep(2)
+        assert carol.video_frames.get("alice", 0) == 0
+    finally:
+        for each in [alice, bob, carol]:
+            await each.leave()
