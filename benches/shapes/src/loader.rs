@@ -106,9 +106,9 @@ impl Loader {
             output.as_mut().map(|output| output.read_to_string(&mut text));
             text
         });
-        // Joining takes longest, and longer with more of them.
+        // Joining takes longest, and longer with more of them; the load generator gives up after a minute.
         let patience =
-            Duration::from_secs(u64::from(60 + self.warm_up + self.seconds + shape.participants() / 5));
+            Duration::from_secs(u64::from(100 + self.warm_up + self.seconds + shape.participants() / 5));
         let end = Instant::now() + patience;
         let mut resident_kb = 0;
         let status = loop {
