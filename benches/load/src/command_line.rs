@@ -44,6 +44,9 @@ pub struct Options {
     /// How publishers space their packets, instead of what is built in
     #[arg(long, value_name = "FILE")]
     pub spacing: Option<PathBuf>,
+    /// Cameras have pictures as large as in this film: VP8 in IVF, as ffmpeg writes it, with 30 pictures a second
+    #[arg(long, value_name = "FILE")]
+    pub film: Option<PathBuf>,
     /// Before it is measured, once everybody has media
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub warm_up: u64,

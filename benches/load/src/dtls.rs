@@ -181,3 +181,70 @@ impl Conn for Pipe {
 /// RFC 5764 §4.2.
 const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 const FLIGHT_INTERVAL: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::thread;
+
+    use super::*;
+
+    /// Reads a socket as the media thread does, until nobody wants its datagrams.
+    fn read(socket: Arc<UdpSocket>) -> mpsc::Receiver<Vec<u8>> {
+        let (datagrams, received) = mpsc::channel(WAITING);
+        thread::spawn(move || {
+            let mut buffer = [0; 2_048];
+            while let Ok(len) = socket.recv(&mut buffer) {
+                if datagrams.blocking_send(buffer[..len].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        received
+    }
+
+    fn pair() -> (Arc<UdpSocket>, Arc<UdpSocket>) {
+        let open = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (one, other) = (open(), open());
+        one.connect(other.local_addr().unwrap()).unwrap();
+        other.connect(one.local_addr().unwrap()).unwrap();
+        (Arc::new(one), Arc::new(other))
+    }
+
+    #[tokio::test]
+    async fn either_role_gets_keys_that_the_other_end_can_read() {
+        let packet = [&[0x80, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3][..], &[7; 40]].concat();
+        for cipher in [Cipher::Gcm, Cipher::Cm80] {
+            let (client, server) = (Identity::new(cipher).unwrap(), Identity::new(cipher).unwrap());
+            let (ours, theirs) = pair();
+            let (to_us, to_them) = (read(Arc::clone(&ours)), read(Arc::clone(&theirs)));
+            let client_knows = [server.fingerprint.clone()];
+            let server_knows = [client.fingerprint.clone()];
+            let (client, server) = tokio::join!(
+                shake_hands(&client, ours, to_us, true, &client_knows),
+                shake_hands(&server, theirs, to_them, false, &server_knows),
+            );
+            let ((mut client, _client_session), (mut server, _server_session)) =
+                (client.unwrap(), server.unwrap());
+            let sealed = client.seal_rtp(&packet).unwrap();
+            let expected_len = packet.len() + if cipher == Cipher::Gcm { 16 } else { 10 };
+            assert_eq!(sealed.len(), expected_len, "the tag of the profile that was asked for");
+            assert_eq!(server.open_rtp(&sealed).as_deref(), Some(&*packet));
+            let sealed = server.seal_rtp(&packet).unwrap();
+            assert_eq!(client.open_rtp(&sealed).as_deref(), Some(&*packet));
+        }
+    }
+
+    #[tokio::test]
+    async fn another_certificate_than_the_one_described_is_refused() {
+        let (client, server) = (Identity::new(Cipher::Gcm).unwrap(), Identity::new(Cipher::Gcm).unwrap());
+        let (ours, theirs) = pair();
+        let (to_us, to_them) = (read(Arc::clone(&ours)), read(Arc::clone(&theirs)));
+        let wrong = [client.fingerprint.clone()];
+        let (refused, _) = tokio::join!(
+            shake_hands(&client, ours, to_us, true, &wrong),
+            shake_hands(&server, theirs, to_them, false, &wrong),
+        );
+        assert_eq!(refused.err(), Some(Failure::Fingerprint));
+    }
+}

@@ -9,6 +9,7 @@ pub mod data;
 pub mod description;
 pub mod dtls;
 pub mod feedback;
+pub mod film;
 pub mod ice;
 pub mod keys;
 pub mod measure;

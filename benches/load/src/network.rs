@@ -26,9 +26,8 @@ use crate::ice::{Agent, Credentials};
 use crate::keys::Keys;
 use crate::measure::Tally;
 use crate::peer::{Peer, Work};
-use crate::publisher::{Publisher, Track};
+use crate::publisher::{Publisher, Script, Track};
 use crate::receiver::{Agreement, Mode, Receiver};
-use crate::spacing::Spacing;
 
 /// Names a peer connection on its thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,10 +76,10 @@ pub struct Network {
 
 impl Network {
     /// `segments`: let the kernel hand over whole trains of datagrams (UDP_GRO).
-    pub fn start(name: String, spacing: Arc<Spacing>, segments: bool) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(name: String, script: Arc<Script>, segments: bool) -> io::Result<(Self, JoinHandle<()>)> {
         let (orders, received) = channel();
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
-        let mut looping = Loop::new(received, Arc::clone(&wake), spacing, segments)?;
+        let mut looping = Loop::new(received, Arc::clone(&wake), script, segments)?;
         let thread = thread::Builder::new().name(name).spawn(move || looping.run())?;
         Ok((Self { orders, wake, next: Arc::default() }, thread))
     }
@@ -142,7 +141,7 @@ struct Loop {
     epoll: Epoll,
     timer: TimerFd,
     timer_set: Instant,
-    spacing: Arc<Spacing>,
+    script: Arc<Script>,
     segments: bool,
     peers: HashMap<PeerKey, Entry>,
     due: BinaryHeap<Reverse<(Instant, u64)>>,
@@ -163,7 +162,7 @@ impl Loop {
     fn new(
         orders: Orders<Order>,
         wake: Arc<EventFd>,
-        spacing: Arc<Spacing>,
+        script: Arc<Script>,
         segments: bool,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -177,7 +176,7 @@ impl Loop {
             epoll,
             timer,
             timer_set: NEVER,
-            spacing,
+            script,
             segments,
             peers: HashMap::new(),
             due: BinaryHeap::new(),
@@ -278,13 +277,13 @@ impl Loop {
                     }
                 }),
                 Order::Publish { peer, id, tracks } => {
-                    let spacing = Arc::clone(&self.spacing);
+                    let script = Arc::clone(&self.script);
                     self.with(peer, |entry| {
                         if let Work::Publishes(publishers) = &mut entry.peer.work {
                             publishers.extend(
                                 tracks
                                     .into_iter()
-                                    .map(|track| Publisher::new(now, id, track, Arc::clone(&spacing))),
+                                    .map(|track| Publisher::new(now, id, track, Arc::clone(&script))),
                             );
                         }
                     });

@@ -13,6 +13,7 @@ use wire::rtcp::build::Builder;
 use wire::rtcp::{Compound, Packet};
 
 use crate::clock;
+use crate::film::Film;
 use crate::measure::Tally;
 use crate::outgoing::{Format, Stream, Waiting};
 use crate::spacing::Spacing;
@@ -27,6 +28,13 @@ pub enum Track {
     Camera(Format),
 }
 
+/// What publishers go by.
+#[derive(Debug)]
+pub struct Script {
+    pub spacing: Spacing,
+    pub film: Option<Film>,
+}
+
 /// Where packets go: the keys and the socket of a peer connection.
 pub trait Outlet {
     /// Whether the socket took it.
@@ -39,7 +47,9 @@ pub struct Publisher {
     id: u32,
     source: Source,
     streams: Vec<Stream>,
-    spacing: Arc<Spacing>,
+    script: Arc<Script>,
+    /// In the film.
+    position: usize,
     random: StdRng,
     /// Packets of pictures, with the stream that each belongs to.
     queue: VecDeque<(usize, Waiting)>,
@@ -55,19 +65,19 @@ pub struct Publisher {
 #[derive(Debug)]
 enum Source {
     Microphone,
-    Camera { encoders: Vec<Encoder>, key_frame_wanted: bool, last_key_frame: Instant },
+    Camera { encoders: Vec<Encoder>, key_frame_wanted: bool, last_key_frame: Option<Instant> },
 }
 
 impl Publisher {
     #[must_use]
-    pub fn new(now: Instant, id: u32, track: Track, spacing: Arc<Spacing>) -> Self {
+    pub fn new(now: Instant, id: u32, track: Track, script: Arc<Script>) -> Self {
         let mut random = StdRng::seed_from_u64(id.into());
         let (source, streams) = match track {
             Track::Microphone(format) => (Source::Microphone, vec![Stream::new(format)]),
             Track::Camera(format) => {
                 let layer = |rid| Stream::new(Format { rid: Some(rid), ..format.clone() });
                 let encoders = LAYERS.iter().map(|&layer| Encoder::new(layer, &mut random)).collect();
-                let source = Source::Camera { encoders, key_frame_wanted: true, last_key_frame: Instant(0) };
+                let source = Source::Camera { encoders, key_frame_wanted: true, last_key_frame: None };
                 (source, LAYERS.iter().map(|each| layer(each.rid)).collect())
             }
         };
@@ -77,7 +87,8 @@ impl Publisher {
             id,
             source,
             streams,
-            spacing,
+            script,
+            position: 0,
             queue: VecDeque::new(),
             next_capture: Instant(now.0 + phase),
             captured: 0,
@@ -180,16 +191,21 @@ impl Publisher {
             return;
         }
         // libvpx makes all layers key frames at once, and libwebrtc asks it at most so often.
-        let key_frame = *key_frame_wanted && due.since(*last_key_frame) >= KEY_FRAME_INTERVAL;
+        let rested = last_key_frame.is_none_or(|last| due.since(last) >= KEY_FRAME_INTERVAL);
+        let mut key_frame = *key_frame_wanted && rested;
+        // A film has its key frames where they are: when one is asked for, it begins anew.
+        self.position = if key_frame { 0 } else { self.position + 1 };
+        let shot = self.script.film.as_ref().and_then(|film| film.picture(self.position));
+        key_frame |= shot.is_some_and(|shot| shot.key_frame);
         if key_frame {
             *key_frame_wanted = false;
-            *last_key_frame = due;
+            *last_key_frame = Some(due);
         }
         for (stream, (encoder, layer)) in encoders.iter_mut().zip(LAYERS).enumerate() {
             if !key_frame && index % 3 >= layer.of_three {
                 continue;
             }
-            let picture = encoder.picture(key_frame, &mut self.random);
+            let picture = encoder.picture(key_frame, shot.map(|shot| shot.len), &mut self.random);
             let packets = encoder.packets(&picture, PAYLOAD_LEN_MAX);
             let last = packets.len().saturating_sub(1);
             for (index, (payload, stamp_at)) in packets.into_iter().enumerate() {
@@ -208,7 +224,7 @@ impl Publisher {
 
     fn burst(&mut self, outlet: &mut impl Outlet, tally: &mut Tally) {
         let due = self.next_burst;
-        for _ in 0..self.spacing.burst(&mut self.random) {
+        for _ in 0..self.script.spacing.burst(&mut self.random) {
             let Some((stream, waiting)) = self.queue.pop_front() else { break };
             // Layers are encoded one after the other: their pictures do not leave together.
             let ends_picture = waiting.marker;
@@ -220,7 +236,7 @@ impl Publisher {
         self.next_burst = if self.queue.is_empty() {
             NEVER
         } else {
-            Instant(due.0 + nanoseconds(self.spacing.pause(&mut self.random)))
+            Instant(due.0 + nanoseconds(self.script.spacing.pause(&mut self.random)))
         };
     }
 
@@ -299,4 +315,180 @@ const LATE: Duration = Duration::from_millis(500);
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use units::sequence::Seq16;
+    use wire::rtcp::feedback::PictureLossIndication;
+    use wire::rtp::Header;
+    use wire::vp8::Descriptor;
+
+    use super::*;
+    use crate::outgoing::Extensions;
+
+    #[derive(Default)]
+    struct Line {
+        packets: Vec<Vec<u8>>,
+        reports: usize,
+    }
+
+    impl Outlet for Line {
+        fn rtp(&mut self, packet: &[u8]) -> bool {
+            self.packets.push(packet.to_vec());
+            true
+        }
+
+        fn rtcp(&mut self, _: &[u8]) {
+            self.reports += 1;
+        }
+    }
+
+    fn format(payload_type: u8) -> Format {
+        Format {
+            mid: "0".to_owned(),
+            rid: None,
+            payload_type,
+            rtx_payload_type: Some(97),
+            clock_rate: 90_000,
+            extensions: Extensions { rid: Some(10), ..Extensions::default() },
+        }
+    }
+
+    fn camera(film: Option<Film>) -> Publisher {
+        let script = Script { spacing: Spacing::built_in(), film };
+        Publisher::new(Instant(0), 1, Track::Camera(format(96)), Arc::new(script))
+    }
+
+    /// Lets it act at each of its deadlines up to then.
+    fn run(publisher: &mut Publisher, until_ms: u64, line: &mut Line, tally: &mut Tally) {
+        while publisher.deadline() <= Instant(until_ms * 1_000_000) {
+            let now = publisher.deadline();
+            publisher.advance(now, line, tally);
+        }
+    }
+
+    fn ask(publisher: &mut Publisher, line: &mut Line, write: impl FnOnce(&mut Builder<'_>)) {
+        let mut out = [0; 200];
+        let mut compound = Builder::new(&mut out);
+        write(&mut compound);
+        let len = compound.len();
+        publisher.receive(&out[..len], line, &mut Tally::new());
+    }
+
+    /// The rid of each picture that is a key frame.
+    fn key_frames(packets: &[Vec<u8>]) -> Vec<String> {
+        let rid = |packet: &Vec<u8>| {
+            let header = Header::parse(packet).ok()?;
+            let descriptor = Descriptor::parse(&packet[header.header_len()..]).ok()?;
+            let rid = String::from_utf8_lossy(header.extension(10)?).into_owned();
+            descriptor.key_frame.then_some(rid)
+        };
+        packets.iter().filter_map(rid).collect()
+    }
+
+    #[test]
+    fn a_second_of_a_camera_is_thirty_pictures_in_three_layers_at_its_rate() {
+        let (mut publisher, mut line, mut tally) = (camera(None), Line::default(), Tally::new());
+        run(&mut publisher, 5_000, &mut line, &mut tally);
+        let of = |rid: &str| {
+            let mine = line.packets.iter().filter_map(|packet| Header::parse(packet).ok());
+            mine.filter(|header| header.extension(10) == Some(rid.as_bytes()) && header.marker()).count()
+        };
+        assert!((148..=152).contains(&of("f")), "{}", of("f"));
+        assert!((98..=102).contains(&of("q")), "{}", of("q"));
+        assert_eq!(key_frames(&line.packets), ["q", "h", "f"], "the first of each layer");
+        let rate = tally.bytes_sent * 8 / 5;
+        assert!((2_200_000..2_800_000).contains(&rate), "{rate}");
+        assert!((12..=15).contains(&line.reports), "{}", line.reports);
+        assert_eq!(tally.packets_due, line.packets.len() as u64);
+    }
+
+    #[test]
+    fn key_frame_comes_when_it_is_asked_for_on_all_layers_and_not_too_often() {
+        let (mut publisher, mut line, mut tally) = (camera(None), Line::default(), Tally::new());
+        run(&mut publisher, 1_000, &mut line, &mut tally);
+        let media = publisher.streams[2].ssrc;
+        let plea = PictureLossIndication { sender: Ssrc(1), media };
+        line.packets.clear();
+        for round in 1..=10 {
+            ask(&mut publisher, &mut line, |compound| compound.picture_loss_indication(plea).unwrap());
+            run(&mut publisher, 1_000 + round * 50, &mut line, &mut tally);
+        }
+        assert_eq!(key_frames(&line.packets), ["q", "h", "f", "q", "h", "f"]);
+
+        line.packets.clear();
+        let stranger = PictureLossIndication { sender: Ssrc(1), media: Ssrc(media.0 ^ 1) };
+        ask(&mut publisher, &mut line, |compound| compound.picture_loss_indication(stranger).unwrap());
+        run(&mut publisher, 3_000, &mut line, &mut tally);
+        assert_eq!(key_frames(&line.packets).len(), 3, "the last plea, and none for a stranger");
+    }
+
+    #[test]
+    fn what_is_missing_is_sent_again() {
+        let (mut publisher, mut line, mut tally) = (camera(None), Line::default(), Tally::new());
+        run(&mut publisher, 1_000, &mut line, &mut tally);
+        let lost = Header::parse(&line.packets[3]).map(|header| (header.ssrc(), header.sequence())).unwrap();
+        line.packets.clear();
+        let missing = [lost.1, Seq16(lost.1.0.wrapping_add(20_000))];
+        ask(&mut publisher, &mut line, |compound| _ = compound.nack(Ssrc(1), lost.0, missing).unwrap());
+        assert_eq!(line.packets.len(), 1, "what never was can't come again");
+        let header = Header::parse(&line.packets[0]).unwrap();
+        assert_eq!(header.payload_type().0, 97);
+        assert_eq!(wire::rtx::original_sequence(&line.packets[0][header.header_len()..]), Some(lost.1));
+    }
+
+    #[test]
+    fn who_wakes_too_late_leaves_pictures_out_and_catches_up() {
+        let (mut publisher, mut line, mut tally) = (camera(None), Line::default(), Tally::new());
+        run(&mut publisher, 1_000, &mut line, &mut tally);
+        for _ in 0..1_000 {
+            publisher.advance(Instant(4_000_000_000), &mut line, &mut tally);
+        }
+        assert!((70..=80).contains(&tally.pictures_skipped), "{}", tally.pictures_skipped);
+        assert!(publisher.deadline() > Instant(4_000_000_000));
+    }
+
+    #[test]
+    fn microphone_speaks_fifty_times_a_second() {
+        let script = Script { spacing: Spacing::built_in(), film: None };
+        let track = Track::Microphone(format(111));
+        let mut publisher = Publisher::new(Instant(0), 1, track, Arc::new(script));
+        let (mut line, mut tally) = (Line::default(), Tally::new());
+        run(&mut publisher, 2_000, &mut line, &mut tally);
+        assert!((98..=101).contains(&line.packets.len()), "{}", line.packets.len());
+        for packet in &line.packets {
+            let header = Header::parse(packet).unwrap();
+            assert!(stamp::Stamp::of_audio(&packet[header.header_len()..]).is_some());
+        }
+    }
+
+    #[test]
+    fn film_gives_its_sizes_and_begins_anew_when_a_key_frame_is_asked_for() {
+        let mut bytes = b"DKIF\0\0\x20\0VP80".to_vec();
+        bytes.resize(32, 0);
+        for (tag, len) in [(0_u8, 8_000_u32), (1, 2_000), (1, 3_000)] {
+            bytes.extend(len.to_le_bytes());
+            bytes.extend([0; 8]);
+            bytes.resize(bytes.len() + usize::try_from(len).unwrap(), tag);
+        }
+        let (mut publisher, mut line, mut tally) =
+            (camera(Film::parse(&bytes).ok()), Line::default(), Tally::new());
+        run(&mut publisher, 500, &mut line, &mut tally);
+        let largest = line.packets.iter().filter_map(|packet| {
+            let header = Header::parse(packet).ok()?;
+            (header.extension(10) == Some(b"f"))
+                .then_some((header.timestamp(), packet.len() - header.header_len()))
+        });
+        let mut sizes: Vec<(u32, usize)> = Vec::new();
+        for (timestamp, len) in largest {
+            match sizes.last_mut() {
+                Some(last) if last.0 == timestamp => last.1 += len,
+                _ => sizes.push((timestamp, len)),
+            }
+        }
+        // With a descriptor in each packet.
+        let rounded: Vec<usize> = sizes.iter().take(4).map(|(_, len)| len / 1_000).collect();
+        assert_eq!(rounded, [8, 2, 3, 8]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,10 +16,12 @@ use crate::clock;
 use crate::command_line::Options;
 use crate::description::Media;
 use crate::dtls::Identity;
+use crate::film::{self, Film};
 use crate::measure::Tally;
 use crate::network::Network;
 use crate::participant::{self, Plan, Shared, live};
 use crate::process::{Usage, usage};
+use crate::publisher::Script;
 use crate::receiver::Mode;
 use crate::report::{Findings, Report};
 use crate::spacing::{self, Spacing};
@@ -32,7 +35,9 @@ pub enum Failure {
     #[error("--url has no host that can be found")]
     Host,
     #[error("{0}: {1}")]
-    SpacingFile(String, io::Error),
+    File(String, io::Error),
+    #[error("--film: {0}")]
+    Film(#[from] film::Malformed),
     #[error("--spacing: {0}")]
     Spacing(#[from] spacing::Malformed),
     #[error("no thread for the media: {0}")]
@@ -57,17 +62,19 @@ pub async fn run(options: &Options) -> Result<Report, Failure> {
 }
 
 fn start_networks(options: &Options) -> Result<(Vec<Network>, Vec<JoinHandle<()>>), Failure> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| Failure::File(path.display().to_string(), error));
     let spacing = match &options.spacing {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::SpacingFile(path.display().to_string(), error))?;
-            Spacing::parse(&text)?
-        }
+        Some(path) => Spacing::parse(&String::from_utf8_lossy(&read(path)?))?,
         None => Spacing::built_in(),
     };
-    let spacing = Arc::new(spacing);
+    let film = match &options.film {
+        Some(path) => Some(Film::parse(&read(path)?)?),
+        None => None,
+    };
+    let script = Arc::new(Script { spacing, film });
     let start = |index: u32| {
-        Network::start(format!("media-{index}"), Arc::clone(&spacing), !options.no_gro)
+        Network::start(format!("media-{index}"), Arc::clone(&script), !options.no_gro)
             .map_err(Failure::Thread)
     };
     let started: Result<Vec<_>, _> = (0..options.threads.max(1)).map(start).collect();

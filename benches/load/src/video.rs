@@ -60,7 +60,8 @@ impl Encoder {
         }
     }
 
-    pub fn picture(&mut self, key_frame: bool, random: &mut StdRng) -> Picture {
+    /// `film_len`: what a film's picture of the largest layer has, of which this layer gets its share.
+    pub fn picture(&mut self, key_frame: bool, film_len: Option<usize>, random: &mut StdRng) -> Picture {
         if key_frame {
             self.position = 0;
             self.key_index = (self.key_index + 1) & 0x1f;
@@ -83,7 +84,13 @@ impl Encoder {
             key_frame,
             dimensions: None,
         };
-        Picture { descriptor, len: self.len(fifths, key_frame, random) }
+        let len = film_len.map_or_else(|| self.len(fifths, key_frame, random), |len| self.share(len));
+        Picture { descriptor, len }
+    }
+
+    fn share(&self, len: usize) -> usize {
+        let share = u64::from(self.layer.bitrate) * len as u64 / u64::from(LAYERS[LAYERS.len() - 1].bitrate);
+        usize::try_from(share).unwrap_or(usize::MAX)
     }
 
     fn len(&self, fifths: u32, key_frame: bool, random: &mut StdRng) -> usize {
@@ -159,7 +166,7 @@ mod tests {
         let mut last: Option<Descriptor> = None;
         let mut tids = Vec::new();
         for index in 0..10 {
-            let picture = encoder.picture(index == 0 || index == 6, &mut random);
+            let picture = encoder.picture(index == 0 || index == 6, None, &mut random);
             let packets = encoder.packets(&picture, LEN_MAX);
             let read = Descriptor::parse(&packets[0].0).unwrap();
             assert!(read.start_of_picture());
@@ -198,7 +205,7 @@ mod tests {
             let mut random = StdRng::seed_from_u64(4);
             let mut encoder = Encoder::new(layer, &mut random);
             let pictures = PICTURES_PER_SECOND * layer.of_three / 3 * 20;
-            let bytes: usize = (0..pictures).map(|_| encoder.picture(false, &mut random).len).sum();
+            let bytes: usize = (0..pictures).map(|_| encoder.picture(false, None, &mut random).len).sum();
             let rate = bytes * 8 / 20;
             let target = usize::try_from(layer.bitrate).unwrap();
             assert!((target * 9 / 10..target * 11 / 10).contains(&rate), "{}: {rate}", layer.rid);
@@ -216,10 +223,16 @@ mod tests {
         }
 
         #[test]
-        fn packets_fit_and_have_room_for_a_stamp(layer in 0_usize..3, seed: u64, key_frame: bool) {
+        fn packets_fit_and_have_room_for_a_stamp(
+            layer in 0_usize..3,
+            seed: u64,
+            key_frame: bool,
+            film_len: Option<u16>,
+        ) {
+            let film_len = film_len.map(usize::from);
             let mut random = StdRng::seed_from_u64(seed);
             let mut encoder = Encoder::new(LAYERS[layer], &mut random);
-            let picture = encoder.picture(key_frame, &mut random);
+            let picture = encoder.picture(key_frame, film_len, &mut random);
             for (mut payload, offset) in encoder.packets(&picture, LEN_MAX) {
                 prop_assert!(payload.len() <= LEN_MAX);
                 let stamp = stamp::Stamp { publisher: 1, count: 2, sent: units::time::Instant(3) };
