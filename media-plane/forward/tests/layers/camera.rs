@@ -104,6 +104,20 @@ impl Camera {
         in_layer && frame.temporal <= target.temporal
     }
 
+    /// What a frame is to a target.
+    pub(crate) fn indication(&self, frame: &Frame, target: DecodeTarget) -> Indication {
+        let is_top = frame.temporal > 0 && frame.temporal == target.temporal;
+        let is_referred_above = frame.spatial < target.spatial && !self.structure.key_only;
+        match () {
+            () if !self.belongs(frame, target) => Indication::NotPresent,
+            () if frame.key => Indication::Switch,
+            () if frame.temporal == 2 && !is_referred_above => Indication::Discardable,
+            () if is_top && !is_referred_above => Indication::Discardable,
+            () if frame.spatial == target.spatial => Indication::Switch,
+            () => Indication::Required,
+        }
+    }
+
     pub(crate) fn number(&self, index: usize) -> u64 {
         self.first_frame + index as u64
     }
@@ -161,18 +175,7 @@ impl Camera {
 
     fn dependency(&self, frame: &Frame, first: bool, last: bool) -> Dependency {
         let targets = self.targets();
-        let indications = targets.iter().map(|target| {
-            let is_top = frame.temporal > 0 && frame.temporal == target.temporal;
-            let is_referred_above = frame.spatial < target.spatial && !self.structure.key_only;
-            match () {
-                () if !self.belongs(frame, *target) => Indication::NotPresent,
-                () if frame.key => Indication::Switch,
-                () if frame.temporal == 2 && !is_referred_above => Indication::Discardable,
-                () if is_top && !is_referred_above => Indication::Discardable,
-                () if frame.spatial == target.spatial => Indication::Switch,
-                () => Indication::Required,
-            }
-        });
+        let indications = targets.iter().map(|target| self.indication(frame, *target));
         let mut differences = Differences::default();
         for referred in &frame.refers_to {
             differences.push(u16::try_from(frame.number - referred).unwrap()).unwrap();
@@ -193,7 +196,7 @@ impl Camera {
         Dependency { frame: Seq(frame.number), end_of_frame: last, known: Some(known) }
     }
 
-    fn targets(&self) -> Vec<DecodeTarget> {
+    pub(crate) fn targets(&self) -> Vec<DecodeTarget> {
         let temporal = || 0..self.structure.temporal;
         (0..self.structure.spatial)
             .flat_map(|spatial| {

@@ -1,6 +1,7 @@
 //! Layers of one source under any loss, reordering and change of wishes: what is promised of frames and of numbers.
 
 mod camera;
+mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use forward::facts::{Class, Facts};
 use forward::forwarder::Forwarder;
 use forward::rewrite::Rewrite;
 use forward::scalable::Scalability;
+use model::Model;
 use proptest::prelude::*;
 use units::rtp::Ssrc;
 use units::sequence::Seq;
@@ -337,5 +339,33 @@ proptest! {
             let shown = world.shown().any(|(packet, _)| packet.frame == frame.number);
             prop_assert_eq!(shown, expected, "{:?} under {:?}", frame, wish);
         }
+    }
+
+    /// Some 10^5 packets: a picture has nine at most.
+    #[test]
+    fn what_passes_is_what_a_slow_model_says_and_keeps_its_distance_in_numbers(
+        structure in structure(),
+        told in prop_oneof![Just(Told::Dependencies), Just(Told::BareVp8)],
+        steps in proptest::collection::vec(step(false), 1..120),
+    ) {
+        let mut world = World::new(structure, told, 1);
+        let mut model = Model::default();
+        let mut limits = (2, 2);
+        for step in &steps {
+            limits = step.limits.unwrap_or(limits);
+            let before = world.camera.frames.len();
+            world.play(step);
+            for frame in &world.camera.frames[before..] {
+                model.decide(&world.camera, frame, limits);
+            }
+            let passed: BTreeSet<u64> = world.shown().map(|(packet, _)| packet.frame).collect();
+            prop_assert_eq!(&passed, &model.passed);
+        }
+        let mut lags = world.shown().map(|(packet, rewrite)| {
+            let number = rewrite.descriptor.map(|descriptor| u64::from(descriptor.frame_number));
+            number.map(|number| packet.frame.wrapping_sub(number) & 0xffff)
+        });
+        let first = lags.next();
+        prop_assert!(lags.all(|lag| lag.is_some() && Some(lag) == first));
     }
 }
