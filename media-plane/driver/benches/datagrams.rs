@@ -1,10 +1,6 @@
 //! What a datagram costs in the two back ends: CPU time of the thread that sends or receives, in the kernel and outside.
-//!
-//! Run as root it makes a network namespace of its own, with a pair of devices of which the far one drops what it gets, so
-//! that sends cost what they cost and nothing else. Otherwise packets go to a full socket on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use driver::clock::Clock;
@@ -15,23 +11,16 @@ use engine::outbox::Outbox;
 use engine::path::{Path, Protocol};
 use units::time::Instant;
 
+mod place;
+
 const PACKET_LEN: usize = 1200;
 const DESTINATIONS: u16 = 50;
 const PACKETS_PER_SAMPLE: usize = 20_000;
 const ROUNDS: usize = 7;
 
-const HERE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
-const AWAY: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
-
 fn main() {
-    let far = namespace();
-    let (local, remote) = if far { (HERE, AWAY) } else { (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST) };
-    // Never read: full after a few packets.
-    let _sinks: Vec<_> = (0..if far { 0 } else { DESTINATIONS }).map(sink).collect();
-    println!(
-        "Sent to {}, {PACKET_LEN} bytes, {DESTINATIONS} destinations.\n",
-        if far { "a device that drops" } else { "full sockets" }
-    );
+    let place = place::make();
+    println!("Packets of {PACKET_LEN} bytes, {DESTINATIONS} destinations.\n");
     let mut rows = Vec::new();
     for train in [1, 2, 4, 8, 16] {
         for order in [Order::ByDestination, Order::ByPacket] {
@@ -52,7 +41,7 @@ fn main() {
     for _ in 0..ROUNDS {
         for row in &mut rows {
             let sample = match row.work {
-                Work::Send { train, order, gso } => send(row.io, gso, train, order, local, remote),
+                Work::Send { train, order, gso } => send(row.io, gso, train, order, &place),
                 Work::Receive { batch } => receive(row.io, batch, false),
                 Work::Answer { batch } => receive(row.io, batch, true),
             };
@@ -135,13 +124,13 @@ fn open(io: Io, gso: Gso, local: Ipv4Addr) -> Driver {
 }
 
 /// One flush of `train` packets to each destination after the other.
-fn send(io: Io, gso: Gso, train: usize, order: Order, local: Ipv4Addr, remote: Ipv4Addr) -> f64 {
-    let mut driver = open(io, gso, local);
+fn send(io: Io, gso: Gso, train: usize, order: Order, place: &place::Place) -> f64 {
+    let mut driver = open(io, gso, place.local);
     let paths: Vec<_> = (0..DESTINATIONS)
         .map(|index| Path {
             protocol: Protocol::Udp,
-            local: local.into(),
-            remote: SocketAddr::new(remote.into(), 20_000 + index),
+            local: place.local.into(),
+            remote: SocketAddr::new(place.remote.into(), place::PORTS.start + index),
         })
         .collect();
     let flush = |driver: &mut Driver| {
@@ -160,11 +149,11 @@ fn send(io: Io, gso: Gso, train: usize, order: Order, local: Ipv4Addr, remote: I
         count
     };
     flush(&mut driver);
-    let (before, mut count) = (thread_time(), 0);
+    let (before, mut count) = (place::thread_time(), 0);
     while count < PACKETS_PER_SAMPLE {
         count += flush(&mut driver);
     }
-    let spent = thread_time() - before;
+    let spent = place::thread_time() - before;
     let counters = driver.counters();
     assert_eq!((counters.send_errors, counters.send_blocked), (0, 0));
     per_packet(spent, count)
@@ -183,7 +172,7 @@ fn receive(io: Io, batch: usize, answer: bool) -> f64 {
         for _ in 0..batch {
             client.send(&payload).expect("loopback");
         }
-        let before = thread_time();
+        let before = place::thread_time();
         let mut seen = 0;
         while seen < batch {
             driver
@@ -203,7 +192,7 @@ fn receive(io: Io, batch: usize, answer: bool) -> f64 {
             // As a worker's next wait would.
             driver.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).expect("a turn");
         }
-        spent += thread_time() - before;
+        spent += place::thread_time() - before;
         if answer {
             (0..batch).for_each(|_| assert_eq!(client.recv(&mut answers).expect("an answer"), PACKET_LEN));
         }
@@ -214,31 +203,4 @@ fn receive(io: Io, batch: usize, answer: bool) -> f64 {
 
 fn per_packet(spent: Duration, count: usize) -> f64 {
     spent.as_nanos() as f64 / count as f64
-}
-
-fn sink(index: u16) -> UdpSocket {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 20_000 + index)).expect("a free port")
-}
-
-/// Puts this process into a network namespace of its own; false without the right to.
-fn namespace() -> bool {
-    // SAFETY: takes no pointers; this process has one thread.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        return false;
-    }
-    // The neighbour has an address that is not the far device's, which therefore drops what is meant for it.
-    let script = format!(
-        "ip link set lo up && ip link add near type veth peer name far && ip addr add {HERE}/24 dev near \
-         && ip link set near up && ip link set far up && ip neigh add {AWAY} lladdr 02:00:00:00:00:01 dev near"
-    );
-    let done = Command::new("sh").args(["-c", &script]).status().is_ok_and(|status| status.success());
-    assert!(done, "the namespace has no devices: is there ip(8)?");
-    true
-}
-
-fn thread_time() -> Duration {
-    let mut spec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `spec` is writable and outlives the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut spec) };
-    Duration::new(spec.tv_sec.unsigned_abs(), u32::try_from(spec.tv_nsec).unwrap_or(0))
 }

@@ -15,7 +15,7 @@ const HALF: u64 = 500;
 /// From here on the wait is the longest.
 const NEAR_SATURATION: u64 = 900;
 /// The waits at either end of the lower range, as parts of the longest.
-const PART_ABOVE_IDLE: u64 = 20; // 50 µs of 1 ms
+const PART_ABOVE_IDLE: u64 = 10; // 100 µs of 1 ms
 const PART_AT_HALF_LOAD: u64 = 5; // 200 µs of 1 ms
 
 #[derive(Debug)]
@@ -72,8 +72,8 @@ mod tests {
         for (load, micros) in [
             (0, 0),
             (9, 0),
-            (10, 50),
-            (255, 124),
+            (10, 100),
+            (255, 149),
             (499, 199),
             (500, 200),
             (700, 600),

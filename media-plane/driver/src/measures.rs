@@ -96,20 +96,25 @@ const TIMES_MAX: usize = 512;
 /// The processor time of a thread against the clock's.
 #[derive(Debug, Default)]
 struct Busy {
-    since: Instant,
+    /// `None` until the first look: what the thread did before is not ours.
+    since: Option<Instant>,
     used: Duration,
     permille: u64,
 }
 
 impl Busy {
     fn sample(&mut self, now: Instant, window: Duration, thread_time: impl FnOnce() -> Duration) {
-        let elapsed = now.since(self.since);
+        let Some(since) = self.since else {
+            *self = Self { since: Some(now), used: thread_time(), permille: 0 };
+            return;
+        };
+        let elapsed = now.since(since);
         if elapsed < window {
             return;
         }
         let used = thread_time();
         let share = used.saturating_sub(self.used).as_nanos() * 1000 / elapsed.as_nanos().max(1);
-        *self = Self { since: now, used, permille: u64::try_from(share).unwrap_or(u64::MAX).min(1000) };
+        *self = Self { since: Some(now), used, permille: u64::try_from(share).unwrap_or(u64::MAX).min(1000) };
     }
 }
 
@@ -162,11 +167,20 @@ mod tests {
     fn busy_is_the_share_of_the_last_window() {
         let mut busy = Busy::default();
         let mut shares = Vec::new();
-        for (ms, used_ms) in [(1000, 250), (1900, 1100), (2000, 1150), (12_000, 1150), (13_000, 9000)] {
+        let looks = [
+            (100, 7000),
+            (1000, 7200),
+            (1100, 7250),
+            (2000, 8100),
+            (2100, 8150),
+            (12_100, 8150),
+            (13_100, 9500),
+        ];
+        for (ms, used_ms) in looks {
             busy.sample(at(ms * 1000), WINDOW, || Duration::from_millis(used_ms));
             shares.push(busy.permille);
         }
-        assert_eq!(shares, [250, 250, 900, 0, 1000]);
+        assert_eq!(shares, [0, 0, 250, 250, 900, 0, 1000]);
     }
 
     #[test]

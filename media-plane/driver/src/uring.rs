@@ -32,6 +32,9 @@ const COMPLETIONS: u32 = 4096;
 /// Receives handled per wake before timers and mailboxes have their turn.
 const COMPLETIONS_PER_TURN: usize = 512;
 
+/// `IORING_ENTER_GETEVENTS` (io_uring_enter(2)): completions of deferred work are posted only by an enter that asks for them.
+const ENTER_GETEVENTS: u32 = 1;
+
 /// The registered index of the worker's socket.
 const SOCKET: Fixed = Fixed(0);
 /// The registered index of the doorbell.
@@ -282,13 +285,13 @@ impl Uring {
     }
 
     fn wait(&mut self, completions: usize, patience: Option<Duration>) -> io::Result<()> {
-        let spec = patience.map(Timespec::from);
-        // Completions of deferred work are posted only by an enter that asks for them, even if it does not wait.
-        let result = match &spec {
-            Some(spec) => {
-                self.ring.submitter().submit_with_args(completions, &SubmitArgs::new().timespec(spec))
-            }
+        let result = match patience {
             None => self.ring.submit_and_wait(completions),
+            Some(Duration::ZERO) => self.look(),
+            Some(patience) => {
+                let spec = Timespec::from(patience);
+                self.ring.submitter().submit_with_args(completions, &SubmitArgs::new().timespec(&spec))
+            }
         };
         match result {
             Ok(_) => Ok(()),
@@ -298,6 +301,14 @@ impl Uring {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Submits, and has the kernel post what is complete. A wait with a timeout of zero would do the same, and put the thread
+    /// to sleep for some microseconds.
+    fn look(&mut self) -> io::Result<usize> {
+        let queued = u32::try_from(self.ring.submission().len()).unwrap_or(SUBMISSIONS);
+        // SAFETY: entries are valid when they are pushed (see `push`); no argument is given that would have to be.
+        unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, ENTER_GETEVENTS, None) }
     }
 
     /// Sees to what has happened; tells what time it was then.
