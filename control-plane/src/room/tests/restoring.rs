@@ -96,6 +96,37 @@ fn clients_resume_in_a_rebuilt_room() {
     assert_eq!(offer.mid_to_track_id.len(), 1, "what it received it is offered again");
 }
 
+/// Whoever restarts ICE does so with the worker's candidates and a ufrag that names it, also under a successor.
+#[test]
+fn a_participant_stays_on_the_worker_that_it_came_to() {
+    let mut world = World::new();
+    world.connect(arrival("of the room's worker"));
+    world.surroundings.next_worker = 2;
+    let alice = world.connect(arrival("alice"));
+    world.connect(single("bob"));
+    world.surroundings.next_worker = 1;
+    let written = world.resources.values().filter_map(|resource| match &resource.spec {
+        Some(proto::resource::Spec::Peer(peer)) => Some(peer.worker),
+        _ => None,
+    });
+    let written: Vec<_> = written.collect();
+    assert_eq!(written.iter().filter(|worker| **worker == Some(2)).count(), 3, "{written:?}");
+    assert_eq!(written.iter().filter(|worker| worker.is_none()).count(), 2, "{written:?}");
+
+    world.room = restore(&kept(&world), world.now).unwrap();
+    world.disconnect(&alice);
+    let again = world.join(crate::room::join::Arrival { reconnect: true, ..arrival("alice") });
+    let offer = only!(world.hear(&again), signal_response::Message::Offer);
+    assert!(offer.sdp.contains("a=ice-ufrag:02"), "{}", offer.sdp);
+    assert!(offer.sdp.contains(" 7884 typ host") && !offer.sdp.contains(" 7882 typ"), "{}", offer.sdp);
+    for participant in world.room.participants.values().skip(1) {
+        for peer in participant.peers() {
+            let names = peer.session.local_ice().iter().all(|ice| ice.ufrag.starts_with("02"));
+            assert!(peer.worker == 2 && names, "{peer:?}");
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_not_ours_are_refused() {
     let world = busy();
