@@ -1,6 +1,7 @@
 //! Media planes: attached by the contract in `proto`, chosen for rooms, started when there is none.
 
 pub mod address;
+pub mod busy;
 pub mod child;
 pub mod event;
 pub mod in_flight;

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     const fn load(peers: u32, rooms: u32) -> Load {
-        Load { peers, rooms }
+        Load { peers, rooms, busy_permille: 0 }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::media::address::{Address, Bearer};
+use crate::media::busy;
 use crate::media::event::Event;
 use crate::media::in_flight::{Answer, Refusal};
 use crate::media::link::{Link, Order};
@@ -30,6 +31,7 @@ pub struct Plane {
     waiting: Arc<AtomicUsize>,
     session: watch::Receiver<Option<Session>>,
     load: watch::Receiver<Vec<Load>>,
+    busy: watch::Receiver<Vec<u32>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +68,9 @@ impl Plane {
         let waiting = Arc::new(AtomicUsize::new(0));
         let link = Link::new(options, inbox, session_sender, load_sender, Arc::clone(&waiting));
         tokio::spawn(link.run());
-        Self { orders, waiting, session, load }
+        let (busy_sender, busy) = watch::channel(Vec::new());
+        tokio::spawn(busy::watch(session.clone(), busy_sender));
+        Self { orders, waiting, session, load, busy }
     }
 
     /// What the media plane says of itself, while it is there.
@@ -150,7 +154,14 @@ impl Plane {
     /// Of each worker, by index; what was submitted counts. Empty while not attached.
     #[must_use]
     pub fn load(&self) -> Vec<Load> {
-        if self.session.borrow().is_some() { self.load.borrow().clone() } else { Vec::new() }
+        if self.session.borrow().is_none() {
+            return Vec::new();
+        }
+        let mut load = self.load.borrow().clone();
+        for (load, busy) in load.iter_mut().zip(self.busy.borrow().iter()) {
+            load.busy_permille = *busy;
+        }
+        load
     }
 
     fn client(&self) -> Result<Client, PlaneLost> {

@@ -142,6 +142,8 @@ impl Table {
 pub struct Load {
     pub peers: u32,
     pub rooms: u32,
+    /// Its thread's share of a core lately, in thousandths.
+    pub busy_permille: u32,
 }
 
 #[cfg(test)]
@@ -242,9 +244,11 @@ mod tests {
     fn load_counts_by_the_peers_worker_or_the_rooms() {
         let mut table = full();
         let elsewhere = Spec::Peer(Peer { id: 9, room: 1, worker: Some(0), ..Peer::default() });
-        assert_eq!(table.load(2), [Load::default(), Load { peers: 1, rooms: 1 }]);
+        assert_eq!(table.load(2), [Load::default(), Load { peers: 1, rooms: 1, busy_permille: 0 }]);
         table.note(9, &upsert(elsewhere, ""));
-        assert_eq!(table.load(2), [Load { peers: 1, rooms: 0 }, Load { peers: 1, rooms: 1 }]);
+        let rooms: Vec<u32> = table.load(2).iter().map(|load| load.rooms).collect();
+        let peers: Vec<u32> = table.load(2).iter().map(|load| load.peers).collect();
+        assert_eq!((peers, rooms), (vec![1, 1], vec![0, 1]));
         assert_eq!(full().load(1), [Load::default()], "a worker that is not there");
     }
 }

@@ -6,7 +6,7 @@ use crate::media::table::Load;
 use crate::room::state::Room;
 
 /// For who joins now. `load` is that of each worker of the room's media plane; `spread_above` is how many peer connections
-/// fill a worker, 0: none do.
+/// fill a worker, 0: a room is never spread. A worker that is busy is full, too.
 #[must_use]
 pub fn worker(room: &Room, load: &[Load], spread_above: u32) -> u16 {
     let own = room.record.worker;
@@ -22,16 +22,23 @@ pub fn worker(room: &Room, load: &[Load], spread_above: u32) -> u16 {
         let known = load.get(usize::from(worker)).map_or(0, |load| load.peers);
         known.max(of_room.get(&worker).copied().unwrap_or(0))
     };
-    if peers(own) < spread_above {
+    let is_busy =
+        |worker: u16| load.get(usize::from(worker)).is_some_and(|load| load.busy_permille >= BUSY_PERMILLE);
+    let is_full = |worker: u16| peers(worker) >= spread_above || is_busy(worker);
+    if !is_full(own) {
         return own;
     }
     // Each worker that the room is on costs it a copy of each packet.
-    let least =
-        |workers: &mut dyn Iterator<Item = u16>| workers.min_by_key(|worker| (peers(*worker), *worker));
-    let not_full = least(&mut of_room.keys().copied()).filter(|worker| peers(*worker) < spread_above);
+    let least = |workers: &mut dyn Iterator<Item = u16>| {
+        workers.min_by_key(|worker| (is_busy(*worker), peers(*worker), *worker))
+    };
+    let not_full = least(&mut of_room.keys().copied()).filter(|worker| !is_full(*worker));
     let count = u16::try_from(load.len()).unwrap_or(u16::MAX);
     not_full.or_else(|| least(&mut (0..count))).unwrap_or(own)
 }
+
+/// A worker that uses as much of its core has little to spare for who is there already.
+const BUSY_PERMILLE: u32 = 700;
 
 #[cfg(test)]
 mod tests {
@@ -39,7 +46,7 @@ mod tests {
     use crate::room::tests::{World, arrival};
 
     const fn peers(peers: u32) -> Load {
-        Load { peers, rooms: 0 }
+        Load { peers, rooms: 0, busy_permille: 0 }
     }
 
     #[test]
@@ -60,5 +67,19 @@ mod tests {
             assert_eq!(worker(&world.room, &load.map(peers), spread_above), expected, "{name}");
         }
         assert_eq!(worker(&world.room, &[], 1), 0, "the media plane is away");
+        for (name, busy, expected) in [
+            ("some to spare", [699, 0, 0], 0),
+            ("its own is busy: where the room is already", [700, 0, 0], 2),
+            ("both are", [700, 0, 800], 1),
+            ("all are: the emptiest", [900, 900, 900], 1),
+        ] {
+            let mut load = [2, 0, 2].map(peers);
+            for (load, busy) in load.iter_mut().zip(busy) {
+                load.busy_permille = busy;
+            }
+            assert_eq!(worker(&world.room, &load, 10), expected, "{name}");
+        }
+        let busy = [Load { busy_permille: 999, ..peers(2) }, peers(0), peers(2)];
+        assert_eq!(worker(&world.room, &busy, 0), 0, "never");
     }
 }
