@@ -91,10 +91,11 @@ impl Row {
 }
 
 /// As the document introduces them.
-const LETTERS: [(&str, &str); 7] = [
+const LETTERS: [(&str, &str); 8] = [
     ("B", "tests/e2e/browser/call.test.mjs"),
     ("P", "tests/e2e/python/test_call.py"),
     ("C", "tests/e2e/python/test_crowd.py"),
+    ("M", "tests/e2e/python/test_metrics.py"),
     ("H", "tests/e2e/process/http.test.mjs"),
     ("L", "tests/e2e/process/command-line.test.mjs"),
     ("S", "tests/e2e/process/signalling.test.mjs"),
