@@ -95,7 +95,12 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Counters that are one family with a reason.
-const REASONED: [(&str, &str, &str); 2] = [
+const REASONED: [(&str, &str, &str); 3] = [
+    (
+        "relayed_discarded_",
+        "millrace_media_relayed_discarded_total",
+        "Packets from other workers, or for them, that went no further.",
+    ),
     (
         "copy_discarded_",
         "millrace_media_copies_discarded_total",
@@ -109,7 +114,7 @@ const REASONED: [(&str, &str, &str); 2] = [
 ];
 
 /// What does not only grow.
-const GAUGES: [&str; 16] = [
+const GAUGES: [&str; 20] = [
     "rooms",
     "peers",
     "publications",
@@ -120,6 +125,10 @@ const GAUGES: [&str; 16] = [
     "io_send_pool_high_water",
     "io_send_pool_used",
     "io_busy_permille",
+    "relay_buffers",
+    "relay_ring_high_water",
+    "relay_rings",
+    "worker_paths_of_others",
     "helper_peers",
     "helper_routes",
     "helper_dtls_associations",
