@@ -181,6 +181,10 @@ pub struct Media {
     pub spread_above: u32,
     /// `auto`, `io_uring`, `epoll`.
     pub io: Option<String>,
+    /// `auto`, `off`.
+    pub gso: Option<String>,
+    /// How long datagrams may gather when a worker is all but saturated; at most 10,000.
+    pub flush_delay_us: Option<u32>,
     /// `dimpl`, `webrtc`.
     pub dtls: Option<String>,
 }
@@ -214,13 +218,15 @@ impl std::fmt::Debug for Prometheus {
 
 impl std::fmt::Debug for Media {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { token: _, workers, pin, spread_above, io, dtls } = self;
+        let Self { token: _, workers, pin, spread_above, io, gso, flush_delay_us, dtls } = self;
         formatter
             .debug_struct("Media")
             .field("workers", workers)
             .field("pin", pin)
             .field("spread_above", spread_above)
             .field("io", io)
+            .field("gso", gso)
+            .field("flush_delay_us", flush_delay_us)
             .field("dtls", dtls)
             .finish_non_exhaustive()
     }

@@ -37,7 +37,16 @@ impl Default for Config {
 
 impl Default for Media {
     fn default() -> Self {
-        Self { token: None, workers: None, pin: None, spread_above: 400, io: None, dtls: None }
+        Self {
+            token: None,
+            workers: None,
+            pin: None,
+            spread_above: 400,
+            io: None,
+            gso: None,
+            flush_delay_us: None,
+            dtls: None,
+        }
     }
 }
 

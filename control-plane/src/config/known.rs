@@ -211,5 +211,7 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
     ("media.pin", Applied),
     ("media.spread_above", Applied),
     ("media.io", Applied),
+    ("media.gso", Applied),
+    ("media.flush_delay_us", Applied),
     ("media.dtls", Applied),
 ];

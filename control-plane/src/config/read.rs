@@ -134,7 +134,7 @@ media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
 trusted_proxies: [10.0.0.0/8, '::1']
 drain_timeout: 1m30s
 runtime_dir: /run/millrace
-media: { workers: 3, pin: false, spread_above: 7, io: epoll, dtls: webrtc }
+media: { workers: 3, pin: false, spread_above: 7, io: epoll, gso: off, flush_delay_us: 500, dtls: webrtc }
 ";
         let config = config(text);
         assert_eq!(config.port, 80);
@@ -178,6 +178,7 @@ media: { workers: 3, pin: false, spread_above: 7, io: epoll, dtls: webrtc }
             (config.media.io.as_deref(), config.media.dtls.as_deref()),
             (Some("epoll"), Some("webrtc"))
         );
+        assert_eq!((config.media.gso.as_deref(), config.media.flush_delay_us), (Some("off"), Some(500)));
     }
 
     #[test]
@@ -265,6 +266,7 @@ media: { workers: 3, pin: false, spread_above: 7, io: epoll, dtls: webrtc }
         expected.logging.level = Some("info".to_owned());
         (expected.rtc.port_range_start, expected.rtc.port_range_end) = (50_000, 60_000);
         (expected.media.io, expected.media.dtls) = (Some("auto".to_owned()), Some("dimpl".to_owned()));
+        (expected.media.gso, expected.media.flush_delay_us) = (Some("auto".to_owned()), Some(1000));
         assert_eq!(document.config, expected);
     }
 }

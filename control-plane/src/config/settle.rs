@@ -144,6 +144,8 @@ fn idle_keys(config: &Config) -> Vec<&'static str> {
         ("media.workers", media.workers.is_some()),
         ("media.pin", media.pin.is_some()),
         ("media.io", media.io.is_some()),
+        ("media.gso", media.gso.is_some()),
+        ("media.flush_delay_us", media.flush_delay_us.is_some()),
         ("media.dtls", media.dtls.is_some()),
         ("runtime_dir", config.runtime_dir.is_some()),
     ];

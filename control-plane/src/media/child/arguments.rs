@@ -21,6 +21,8 @@ pub fn arguments(config: &Config) -> Vec<OsString> {
     say("--node-ip", (!addresses.is_empty()).then(|| addresses.join(",")));
     say("--workers", config.media.workers.map(|workers| workers.to_string()));
     say("--io", config.media.io.clone());
+    say("--gso", config.media.gso.clone());
+    say("--flush-delay", config.media.flush_delay_us.map(|micros| micros.to_string()));
     say("--dtls", config.media.dtls.clone());
     let level = config.logging.level.clone().or_else(|| config.log_level.clone());
     say("--log-level", level);
@@ -52,6 +54,8 @@ mod tests {
         config.media.workers = Some(2);
         config.media.pin = Some(true);
         config.media.io = Some("epoll".into());
+        config.media.gso = Some("off".into());
+        config.media.flush_delay_us = Some(0);
         config.logging.level = Some("debug".into());
         config.logging.json = true;
         assert_eq!(
@@ -61,6 +65,8 @@ mod tests {
                 "--node-ip=192.0.2.1,2001:db8::1",
                 "--workers=2",
                 "--io=epoll",
+                "--gso=off",
+                "--flush-delay=0",
                 "--log-level=debug",
                 "--pin",
                 "--enable-loopback-candidate",
