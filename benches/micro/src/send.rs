@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use driver::clock::Clock;
 use driver::doorbell::Doorbell;
-use driver::driver::{Driver, Io, Options};
+use driver::driver::{Driver, Io, Options, each};
 use driver::gso::Gso;
 use engine::outbox::Outbox;
 use engine::path::{Path, Protocol};
@@ -65,7 +65,7 @@ fn flushes(driver: &mut Driver, paths: &[Path], train: usize, packets: u64) -> D
         }
         driver.flush();
         // With io_uring, buffers come back with the completions.
-        driver.turn(Some(driver.now()), &mut |_, _, _, _| {}).expect("the kernel lets us wait");
+        driver.turn(Some(driver.now()), &mut each(|_, _, _, _| {})).expect("the kernel lets us wait");
         spent += CpuTime::now().saturating_sub(begun);
     }
     spent
