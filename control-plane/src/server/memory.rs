@@ -19,6 +19,7 @@ pub async fn watch(site: Site, stop: CancellationToken) {
         // No limit to keep away from.
         return;
     }
+    let mut media = Media::default();
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -28,15 +29,17 @@ pub async fn watch(site: Site, stop: CancellationToken) {
         }
         let configured = match limit {
             0 => None,
-            limit => Some(Used { bytes: of_both_planes(&site).await, limit }),
+            limit => Some(Used { bytes: media.ask(&site).await + own_resident(), limit }),
         };
         let fullest = groups.iter().filter_map(|group| Used::of_group(group)).chain(configured);
-        let Some(used) = fullest.max_by_key(Used::permille) else { continue };
-        let low = used.is_low(site.registry.is_memory_low());
-        if low != site.registry.is_memory_low() {
+        let used = fullest.max_by_key(Used::permille);
+        let was_low = site.registry.is_memory_low();
+        // A limit may be lifted at any time.
+        let low = used.is_some_and(|used| used.is_low(was_low));
+        if low != was_low {
             tracing::warn!(
-                bytes = used.bytes,
-                limit = used.limit,
+                bytes = used.map(|used| used.bytes),
+                limit = used.map(|used| used.limit),
                 "memory: joins are {}",
                 if low { "refused from now on" } else { "let in again" }
             );
@@ -87,11 +90,27 @@ fn groups_of(membership: &str) -> Vec<PathBuf> {
     all.take_while(|group| group.starts_with(root)).map(Path::to_owned).collect()
 }
 
-async fn of_both_planes(site: &Site) -> u64 {
-    let planes = site.registry.planes().all();
-    let answers = join_all(planes.iter().map(|plane| timeout(INTERVAL, plane.counters()))).await;
-    let media = answers.into_iter().filter_map(|answer| Some(resident(&answer.ok()?.ok()?)));
-    media.sum::<u64>() + own_resident()
+/// What each media plane used when it last told.
+#[derive(Debug, Default)]
+struct Media(Vec<u64>);
+
+impl Media {
+    /// The sum over all.
+    async fn ask(&mut self, site: &Site) -> u64 {
+        let planes = site.registry.planes().all();
+        let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;
+        self.0.resize(planes.len(), 0);
+        for ((bytes, plane), answer) in self.0.iter_mut().zip(planes).zip(answers) {
+            let told = answer.ok().and_then(Result::ok).map(|answer| resident(&answer));
+            *bytes = in_use(told, plane.attached().is_some(), *bytes);
+        }
+        self.0.iter().sum()
+    }
+}
+
+/// One that is there and does not answer has given nothing back: it is short of something itself.
+fn in_use(told: Option<u64>, is_attached: bool, last: u64) -> u64 {
+    told.unwrap_or(if is_attached { last } else { 0 })
 }
 
 fn resident(counters: &CountersResponse) -> u64 {
@@ -108,6 +127,8 @@ fn own_resident() -> u64 {
 }
 
 const INTERVAL: Duration = Duration::from_secs(1);
+/// More than a media plane waits for its own threads.
+const PATIENCE: Duration = Duration::from_secs(2);
 const LOW_PERMILLE: u64 = 850;
 const ENOUGH_PERMILLE: u64 = 800;
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -127,6 +148,18 @@ mod tests {
             ("enough again", 799, true, false),
         ] {
             assert_eq!(Used { bytes, limit: 1000 }.is_low(was_low), low, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_media_plane_that_does_not_answer_uses_what_it_did() {
+        for (name, told, is_attached, expected) in [
+            ("answers", Some(3), true, 3),
+            ("is slow", None, true, 7),
+            ("is gone", None, false, 0),
+            ("went while answering", Some(3), false, 3),
+        ] {
+            assert_eq!(in_use(told, is_attached, 7), expected, "{name}");
         }
     }
 
