@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use proto::media::v1::{Bucket, Counter, CountersResponse, Histogram, WorkerCounters};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -10,16 +11,15 @@ use tracing_appender::non_blocking::ErrorCounter;
 use crate::grpc::request::CountersWanted;
 use crate::worker::mail::Counted;
 
-/// Waits for the threads that were asked; one that does not answer in time is left out.
+/// Waits for the threads that were asked, all at once; one that does not answer in time is left out.
 pub async fn collect(wanted: CountersWanted, log_lines_dropped: Option<&ErrorCounter>) -> CountersResponse {
     let CountersWanted { mut process, workers, helper } = wanted;
-    let mut answers = Vec::new();
-    for (worker, answer) in (0..).zip(workers) {
-        if let Ok(Ok(counted)) = timeout(PATIENCE, answer).await {
-            answers.push(of_worker(worker, counted));
-        }
-    }
-    if let Ok(Ok(counters)) = timeout(PATIENCE, helper).await {
+    let workers = join_all(workers.into_iter().map(|answer| timeout(PATIENCE, answer)));
+    let (workers, helper) = tokio::join!(workers, timeout(PATIENCE, helper));
+    let answers =
+        (0..).zip(workers).filter_map(|(worker, answer)| Some(of_worker(worker, answer.ok()?.ok()?)));
+    let answers = answers.collect();
+    if let Ok(Ok(counters)) = helper {
         process.extend(counters.rows().into_iter().map(|(name, value)| (name.into(), value)));
     }
     if let Some(dropped) = log_lines_dropped {
@@ -66,8 +66,20 @@ fn of_the_system() -> Vec<(&'static str, u64)> {
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
+    use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn threads_that_are_stuck_are_waited_for_together() {
+        let (stuck, workers): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
+        let (stuck_helper, helper) = oneshot::channel();
+        let before = Instant::now();
+        let response = collect(CountersWanted { process: Vec::new(), workers, helper }, None).await;
+        assert_eq!(response.workers, []);
+        assert!(before.elapsed() < PATIENCE * 2, "{:?}", before.elapsed());
+        drop((stuck, stuck_helper));
+    }
 
     #[tokio::test]
     async fn a_thread_that_is_gone_is_left_out() {
