@@ -16,7 +16,7 @@ impl Planes {
         Self(planes.into())
     }
 
-    /// The least loaded worker of the least loaded plane that is attached, and its index.
+    /// The least loaded worker of the least loaded plane that is attached, and its index; one that is busy only if all are.
     #[must_use]
     pub fn choose(&self, room_name: &str) -> Option<(Plane, u32)> {
         let loads: Vec<Vec<Load>> = self.0.iter().map(Plane::load).collect();
@@ -34,15 +34,16 @@ impl Planes {
 fn least_loaded(loads: &[Vec<Load>], room_name: &str) -> Option<(usize, usize)> {
     let plane_load = |workers: &Vec<Load>| {
         let sum = |part: fn(&Load) -> u32| workers.iter().map(part).map(u64::from).sum::<u64>();
-        (sum(|load| load.peers), sum(|load| load.rooms))
+        (workers.iter().all(Load::is_busy), sum(|load| load.peers), sum(|load| load.rooms))
     };
     let (plane, workers) = loads
         .iter()
         .enumerate()
         .filter(|(_, workers)| !workers.is_empty())
         .min_by_key(|(index, workers)| (plane_load(workers), lot(room_name, *index)))?;
+    let worker_load = |load: &Load| (load.is_busy(), load.peers, load.rooms, load.busy_permille);
     let (worker, _) =
-        workers.iter().enumerate().min_by_key(|(index, load)| (**load, lot(room_name, *index)))?;
+        workers.iter().enumerate().min_by_key(|(index, load)| (worker_load(load), lot(room_name, *index)))?;
     Some((plane, worker))
 }
 
@@ -60,6 +61,10 @@ mod tests {
         Load { peers, rooms, busy_permille: 0 }
     }
 
+    const fn busy(peers: u32, busy_permille: u32) -> Load {
+        Load { peers, rooms: 1, busy_permille }
+    }
+
     #[test]
     fn least_loaded_worker_is_chosen() {
         for (name, loads, expected) in [
@@ -73,6 +78,14 @@ mod tests {
                 Some((1, 1)),
             ),
             ("only the attached one", vec![vec![], vec![load(900, 9)]], Some((1, 0))),
+            ("none that is busy", vec![vec![busy(1, 700), busy(50, 699)]], Some((0, 1))),
+            ("all are busy: fewest peers", vec![vec![busy(2, 800), busy(1, 900)]], Some((0, 1))),
+            (
+                "no plane that is busy",
+                vec![vec![busy(1, 900)], vec![busy(9, 900), busy(9, 100)]],
+                Some((1, 1)),
+            ),
+            ("then the less busy", vec![vec![busy(1, 300), busy(1, 200)]], Some((0, 1))),
         ] {
             assert_eq!(least_loaded(&loads, "room"), expected, "{name}");
         }

@@ -137,14 +137,24 @@ impl Table {
     }
 }
 
-/// What one worker has to do. The order is that in which workers are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// What one worker has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     pub peers: u32,
     pub rooms: u32,
     /// Its thread's share of a core lately, in thousandths.
     pub busy_permille: u32,
 }
+
+impl Load {
+    /// A worker that uses as much of its core has little to spare for who is there already.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.busy_permille >= BUSY_PERMILLE
+    }
+}
+
+const BUSY_PERMILLE: u32 = 700;
 
 #[cfg(test)]
 mod tests {

@@ -22,8 +22,7 @@ pub fn worker(room: &Room, load: &[Load], spread_above: u32) -> u16 {
         let known = load.get(usize::from(worker)).map_or(0, |load| load.peers);
         known.max(of_room.get(&worker).copied().unwrap_or(0))
     };
-    let is_busy =
-        |worker: u16| load.get(usize::from(worker)).is_some_and(|load| load.busy_permille >= BUSY_PERMILLE);
+    let is_busy = |worker: u16| load.get(usize::from(worker)).is_some_and(Load::is_busy);
     let is_full = |worker: u16| peers(worker) >= spread_above || is_busy(worker);
     if !is_full(own) {
         return own;
@@ -36,9 +35,6 @@ pub fn worker(room: &Room, load: &[Load], spread_above: u32) -> u16 {
     let count = u16::try_from(load.len()).unwrap_or(u16::MAX);
     not_full.or_else(|| least(&mut (0..count))).unwrap_or(own)
 }
-
-/// A worker that uses as much of its core has little to spare for who is there already.
-const BUSY_PERMILLE: u32 = 700;
 
 #[cfg(test)]
 mod tests {
