@@ -58,6 +58,12 @@ fn control_plane(families: &mut Families, site: &Site) {
         &[],
         site.registry.is_memory_low().into(),
     );
+    families.counter(
+        "millrace_control_scrapes_refused_total",
+        "Connections for metrics beyond those that are answered at once.",
+        &[],
+        site.counters.scrapes_refused.value(),
+    );
     for (what, count) in site.registry.refusals() {
         let help = "What was refused to clients.";
         families.counter("millrace_control_refused_total", help, &[("what", what)], count);

@@ -1,6 +1,7 @@
 //! Metric families that are put together from numbers counted elsewhere.
 
 use std::collections::BTreeMap;
+use std::sync::Once;
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
@@ -77,9 +78,17 @@ impl Families {
         });
         if family.get_field_type() == kind {
             family.mut_metric().push(metric);
+        } else {
+            // A media plane's names may be of another version than ours.
+            MIXED.call_once(|| {
+                tracing::warn!(name, ?kind, "a metric of another type than its family is left out")
+            });
         }
     }
 }
+
+/// A warning at each scrape would say no more than the first.
+static MIXED: Once = Once::new();
 
 fn with_labels(labels: Labels<'_>) -> Metric {
     let pair = |(name, value): &(&str, &str)| {

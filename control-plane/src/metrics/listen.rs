@@ -55,7 +55,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
                     });
                 }
                 Err(_) => {
-                    site.counters.connections_refused.increment();
+                    site.counters.scrapes_refused.increment();
                     tracing::debug!(%address, "too many scrapes at once");
                 }
             },

@@ -142,7 +142,12 @@ impl Registry {
             return Err(error);
         }
         for _ in 0..ATTEMPTS_MAX {
-            let Some(inbox) = self.door(&join.arrival)? else { return Ok(self.turn_away(join)) };
+            let door = self.door(&join.arrival).inspect_err(|error| {
+                if *error == JoinError::LimitReached(Limit::Memory) {
+                    self.refusals.count(Refused::Memory);
+                }
+            });
+            let Some(inbox) = door? else { return Ok(self.turn_away(join)) };
             let (reply, answer) = oneshot::channel();
             let letter = Letter::Join { join: Box::new(join.clone()), reply };
             // The room closes just now: there will be another one of the name.
@@ -184,7 +189,6 @@ impl Registry {
     /// LiveKit denies entry to rooms that are there, too. Who resumes has its tracks here already.
     fn has_capacity(&self, arrival: &Arrival) -> Result<(), JoinError> {
         if self.is_memory_low() && !arrival.reconnect {
-            self.refusals.count(Refused::Memory);
             return Err(JoinError::LimitReached(Limit::Memory));
         }
         let tracks_max = usize::try_from(self.context.config.limit.num_tracks).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! What happened to signalling connections, counted.
+//! What happened to signalling connections, and to those of scrapers, counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,10 +21,12 @@ pub struct Counters {
     pub unwritable: Counter,
     pub refused: Counter,
     pub connections_refused: Counter,
+    /// Scrapers beyond those that may come at once: no row of signalling's.
+    pub scrapes_refused: Counter,
 }
 
 impl Counters {
-    /// Every counter by its name.
+    /// Every counter of signalling by its name.
     #[must_use]
     pub fn rows(&self) -> Vec<(&'static str, u64)> {
         [

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from livekit import rtc
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import free_port, until
@@ -30,6 +31,7 @@ process_resident_memory_bytes
 """.split()
 COUNTERS = """
 livekit_packet livekit_packet_bytes livekit_nack livekit_pli millrace_control_refused millrace_control_signal
+millrace_control_scrapes_refused
 millrace_media_copies_sent millrace_media_copies_discarded millrace_media_datagrams_discarded
 millrace_media_io_datagrams_received millrace_media_io_bytes_received millrace_media_io_datagrams_sent
 millrace_media_io_bytes_sent millrace_media_io_wakes millrace_media_io_doorbells
@@ -137,6 +139,9 @@ async def test_joins_are_refused_when_memory_runs_short():
     try:
         await until("the watermark", 10, lambda: validated()[0] == 503)
         assert validated()[1] == "node has no memory for another participant"
+        assert server.counts()["refused"]["memory"] == 0, "asking is no join"
+        with pytest.raises(rtc.ConnectError):
+            await Participant().join(server, ROOM, ALICE)
         assert server.counts()["refused"]["memory"] > 0
     finally:
         server.stop()

@@ -175,6 +175,22 @@ async fn limit_of_tracks_denies_entry_but_no_resume() {
 }
 
 #[tokio::test]
+async fn want_of_memory_denies_entry_but_no_resume_and_is_counted_once() {
+    let mut stage = Stage::start().await;
+    let registry = registry(vec![stage.plane.clone()], Config::default());
+    let (_alice, _alice_hears) = inside(&registry, &mut stage, "alice").await;
+    registry.set_memory_low(true);
+    // A client that was denied asks why.
+    let (denied, _outgoing) = join(arrival("bob"));
+    assert_eq!(registry.join(denied).await.unwrap_err(), JoinError::LimitReached(Limit::Memory));
+    assert_eq!(registry.validate(&arrival("bob")).await, Err(JoinError::LimitReached(Limit::Memory)));
+    assert!(registry.refusals().contains(&("memory", 1)), "{:?}", registry.refusals());
+    assert_eq!(registry.validate(&Arrival { reconnect: true, ..arrival("alice") }).await, Ok(()));
+    registry.set_memory_low(false);
+    assert_eq!(registry.validate(&arrival("bob")).await, Ok(()));
+}
+
+#[tokio::test]
 async fn draining_rooms_can_still_be_joined() {
     let mut stage = Stage::start().await;
     let registry = registry(vec![stage.plane.clone()], Config::default());
