@@ -23,6 +23,7 @@ class Participant:
         self.video_levels = {}
         self.audio_energy = {}
         self.data = []
+        self.tracks = {}
         self.events = []
         self.speakers = set()
         self._tasks = []
@@ -41,6 +42,7 @@ class Participant:
         return self
 
     def _subscribed(self, track, _publication, participant):
+        self.tracks[participant.identity, track.kind] = track
         if track.kind == rtc.TrackKind.KIND_VIDEO:
             self._spawn(self._watch(track, participant.identity))
         else:

@@ -6,13 +6,24 @@ import pytest
 from livekit import rtc
 
 from conftest import until
-from participant import Participant
+from participant import AUDIBLE, Participant
 
 pytestmark = pytest.mark.asyncio
 
 
 def encrypted_with(key):
     return rtc.RoomOptions(encryption=rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=key)))
+
+
+async def inbound(participant, kind):
+    """The statistics of what a participant gets of alice's, as soon as packets arrive."""
+    await until("subscribed", 30, lambda: ("alice", kind) in participant.tracks)
+    for _ in range(200):
+        for statistics in await participant.tracks["alice", kind].get_stats():
+            if statistics.HasField("inbound_rtp") and statistics.inbound_rtp.received.packets_received > 50:
+                return statistics.inbound_rtp
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no packets: {kind}")
 
 
 async def test_who_has_the_key_sees_and_hears_and_who_has_another_sees_nothing(server):
@@ -25,8 +36,13 @@ async def test_who_has_the_key_sees_and_hears_and_who_has_another_sees_nothing(s
         await until("pictures", 30, lambda: bob.video_frames.get("alice", 0) > 20)
         assert bob.video_levels["alice"] > 30, "the picture is not black"
         await until("sound", 20, lambda: bob.audio_energy.get("alice", 0) > 500)
+        before = await inbound(carol, rtc.TrackKind.KIND_VIDEO)
+        await inbound(carol, rtc.TrackKind.KIND_AUDIO)
         await asyncio.sleep(2)
-        assert carol.video_frames.get("alice", 0) == 0
+        video = await inbound(carol, rtc.TrackKind.KIND_VIDEO)
+        assert video.received.packets_received > before.received.packets_received, "they go on"
+        assert (video.inbound.frames_decoded, carol.video_frames.get("alice", 0)) == (0, 0)
+        assert carol.audio_energy.get("alice", 0) < AUDIBLE, "noise at most"
     finally:
         for each in [alice, bob, carol]:
             await each.leave()
