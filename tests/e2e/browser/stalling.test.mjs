@@ -35,14 +35,17 @@ test('a camera that stalls and goes on is told to who watches it', async () => {
   };
   const states = () => bob.evaluate(() => window.states);
   await until('frames', 30_000, async () => (await frames()) > 10);
-  const before = (await states()).length;
   await alice.evaluate(() => window.draws(false));
   await until('the stall is told', 20_000, async () => (await states()).at(-1) === 'paused');
   const seen = await frames();
   await alice.evaluate(() => window.draws(true));
-  await until('that it goes on is told', 20_000, async () => (await states()).at(-1) === 'active');
+  // On a busy machine Chromium may pause by itself before.
+  const told = await until('that it goes on is told', 20_000, async () => {
+    const now = await states();
+    return now.at(-1) === 'active' && now;
+  });
+  assert.deepEqual(told.slice(-2), ['paused', 'active']);
   await until('more frames', 20_000, async () => (await frames()) > seen + 10);
-  assert.deepEqual((await states()).slice(before), ['paused', 'active']);
   await alice.close();
   await bob.close();
 });

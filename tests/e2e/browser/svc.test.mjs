@@ -26,16 +26,15 @@ const ask = (page, quality) =>
   }, quality);
 
 // Frames of one width are decoded, and go on.
-async function decodes(page, what, isRight) {
-  const seen = await until(what, 40_000, async () => {
+async function decodes(page, what, isRight, patience = 40_000) {
+  const seen = await until(what, patience, async () => {
     const now = await inbound(page);
     return now.frames > 0 && isRight(now.width) && now;
   });
-  await until(`${what}, which go on`, 20_000, async () => {
+  return until(`${what}, which go on`, patience, async () => {
     const now = await inbound(page);
-    return isRight(now.width) && now.frames > seen.frames + 10;
+    return isRight(now.width) && now.frames > seen.frames + 10 && now;
   });
-  return inbound(page);
 }
 
 for (const [videoCodec, scalabilityMode] of [['vp9', 'L3T3_KEY'], ['av1', 'L3T3_KEY'], ['av1', 'L1T3']]) {
@@ -78,7 +77,8 @@ test('vp9 L3T3_KEY of 720 lines: each of three layers is decoded by who asks for
   const seen = [];
   for (const [quality, width] of [[HIGH, 1280], [LOW, 320], [MEDIUM, 640], [HIGH, 1280]]) {
     await ask(bob, quality);
-    seen.push((await decodes(bob, `frames ${width} wide`, (now) => now === width)).width);
+    // A busy machine's encoder makes all layers smaller for a while.
+    seen.push((await decodes(bob, `frames ${width} wide`, (now) => now === width, 100_000)).width);
   }
   assert.deepEqual(seen, [1280, 320, 640, 1280]);
   const { outbound } = await alice.evaluate(() => window.call.statistics());
