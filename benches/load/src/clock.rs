@@ -37,12 +37,15 @@ pub fn process_cpu() -> Duration {
     Duration::from_nanos(nanoseconds(ClockId::CLOCK_PROCESS_CPUTIME_ID))
 }
 
+/// `None` if there is no such clock.
+#[must_use]
+pub fn read(clock: ClockId) -> Option<Duration> {
+    clock_gettime(clock).ok().map(Duration::from)
+}
+
 fn nanoseconds(clock: ClockId) -> u64 {
-    // Linux always has both clocks.
-    clock_gettime(clock).map_or(0, |time| {
-        let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
-        seconds * SECOND + u64::try_from(time.tv_nsec()).unwrap_or_default()
-    })
+    // Linux always has those that are asked for here.
+    read(clock).map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 const SECOND: u64 = 1_000_000_000;

@@ -173,7 +173,6 @@ fn answer_section(offered: &MediaSection, local: &Local, agreement: &mut Agreeme
 }
 
 fn agree(offered: &MediaSection, section: &MediaSection, agreement: &mut Agreement) {
-    agreement.subscriptions += 1;
     for codec in &section.codecs {
         let payload = match () {
             () if codec.is("opus") => Payload::Audio,
@@ -357,7 +356,6 @@ mod tests {
             payloads: vec![(111, Payload::Audio), (96, Payload::Video), (97, Payload::Retransmission)],
             repairs: vec![(12, 11)],
             transport_sequence: Some(5),
-            subscriptions: 2,
         };
         assert_eq!(agreement, expected);
     }

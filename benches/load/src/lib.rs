@@ -1,10 +1,12 @@
 //! Rooms of publishers and subscribers against any LiveKit-compatible server, and what comes of them.
 //!
-//! The media goes over webrtc-rs' DTLS and SRTP, which share nothing with the path that is measured, so that a flaw
-//! there can't hide. One thread owns all sockets; signalling and handshakes run on tokio beside it.
+//! DTLS and SRTP are those of webrtc-rs, which share nothing with the path that is measured, so that a flaw of it in
+//! these can't hide. The layouts of packets (RTP, RTCP, VP8) are read and written by `wire`, as the server does it. One
+//! thread owns all sockets; signalling and handshakes run on tokio beside it.
 
 pub mod clock;
 pub mod command_line;
+pub mod cores;
 pub mod data;
 pub mod description;
 pub mod dtls;

@@ -21,12 +21,9 @@ pub struct Tally {
     pub bytes_received: u64,
     /// Those of them that came by a retransmission.
     pub recovered: u64,
-    pub duplicates: u64,
     /// Retransmissions that were not needed, and probes.
     pub retransmissions: u64,
-    pub padding: u64,
-    /// Of full subscribers: what they opened, what they should have had, and what they never got.
-    pub full_received: u64,
+    /// Of full subscribers: what they should have had, and what they never got.
     pub full_expected: u64,
     pub full_lost: u64,
     /// The same of sinks, by sequence numbers.
@@ -63,10 +60,7 @@ impl Tally {
             packets_received: 0,
             bytes_received: 0,
             recovered: 0,
-            duplicates: 0,
             retransmissions: 0,
-            padding: 0,
-            full_received: 0,
             full_expected: 0,
             full_lost: 0,
             sink_expected: 0,
@@ -103,10 +97,7 @@ impl Tally {
             (&mut self.packets_received, other.packets_received),
             (&mut self.bytes_received, other.bytes_received),
             (&mut self.recovered, other.recovered),
-            (&mut self.duplicates, other.duplicates),
             (&mut self.retransmissions, other.retransmissions),
-            (&mut self.padding, other.padding),
-            (&mut self.full_received, other.full_received),
             (&mut self.full_expected, other.full_expected),
             (&mut self.full_lost, other.full_lost),
             (&mut self.sink_expected, other.sink_expected),

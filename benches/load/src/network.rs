@@ -60,8 +60,6 @@ enum Order {
 #[derive(Debug)]
 pub struct Told {
     pub tally: Tally,
-    /// Sections that servers send on, all subscribers together.
-    pub subscriptions: usize,
     /// CPU time of the thread, all in all.
     pub cpu: Duration,
 }
@@ -329,14 +327,12 @@ impl Loop {
 
     fn told(&self, now: Instant) -> Told {
         let mut tally = self.tally.clone();
-        let mut subscriptions = 0;
         for entry in self.peers.values() {
             if let Work::Receives(receiver) = &entry.peer.work {
                 receiver.tell(now, &mut tally);
-                subscriptions += receiver.subscriptions;
             }
         }
-        Told { tally, subscriptions, cpu: clock::thread_cpu() }
+        Told { tally, cpu: clock::thread_cpu() }
     }
 }
 

@@ -3,6 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
+use crate::clock;
+
 /// Of one process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -14,9 +19,16 @@ pub struct Usage {
 /// `None` if there is no such process.
 #[must_use]
 pub fn usage(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(Usage { cpu: cpu(&stat)?, resident_kb: resident_kb(&status)? })
+    let ticks = || cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+    Some(Usage { cpu: exact_cpu(pid).or_else(ticks)?, resident_kb: resident_kb(&status)? })
+}
+
+/// By the process's own clock (`clock_getcpuclockid`): nanoseconds, where /proc has ticks of 10 ms. It is the sum of
+/// what the threads' `schedstat` say, and goes on counting those that have ended.
+fn exact_cpu(pid: u32) -> Option<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    clock::read(clock)
 }
 
 /// proc(5): fields 14 and 15, counted behind the name, which may itself have spaces and brackets.
@@ -52,5 +64,21 @@ mod tests {
     fn this_process_uses_memory_and_no_process_has_the_highest_pid() {
         assert!(usage(std::process::id()).is_some_and(|usage| usage.resident_kb > 100));
         assert_eq!(usage(u32::MAX), None);
+    }
+
+    #[test]
+    fn cpu_time_is_finer_than_ticks_and_keeps_that_of_threads_that_ended() {
+        let own = || exact_cpu(std::process::id()).unwrap();
+        let before = own();
+        let spent = std::thread::spawn(|| {
+            while clock::thread_cpu() < Duration::from_millis(3) {
+                std::hint::spin_loop();
+            }
+            clock::thread_cpu()
+        });
+        let spent = spent.join().unwrap();
+        assert!(own() - before >= spent, "{before:?} {spent:?}");
+        assert!((0..3).any(|_| own().subsec_nanos() % 1_000_000 != 0), "it has more than milliseconds");
+        assert_eq!(exact_cpu(u32::MAX), None);
     }
 }

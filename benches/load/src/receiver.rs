@@ -37,8 +37,6 @@ pub struct Agreement {
     /// The source of retransmissions, and the one that it repairs.
     pub repairs: Vec<(u32, u32)>,
     pub transport_sequence: Option<u8>,
-    /// Sections that the server sends on.
-    pub subscriptions: usize,
 }
 
 #[derive(Debug)]
@@ -48,7 +46,6 @@ pub struct Receiver {
     payloads: [Option<Payload>; 128],
     repairs: Vec<(Ssrc, Ssrc)>,
     transport_sequence: Option<u8>,
-    pub subscriptions: usize,
     streams: Vec<Media>,
     arrivals: Arrivals,
     next_report: Instant,
@@ -78,7 +75,6 @@ impl Receiver {
             payloads: [None; 128],
             repairs: Vec::new(),
             transport_sequence: None,
-            subscriptions: 0,
             streams: Vec::new(),
             arrivals: Arrivals::default(),
             next_report: Instant(now.0 + random.random_range(0..REPORT_NS)),
@@ -96,7 +92,6 @@ impl Receiver {
         }
         self.repairs = agreement.repairs.iter().map(|&(own, of)| (Ssrc(own), Ssrc(of))).collect();
         self.transport_sequence = agreement.transport_sequence;
-        self.subscriptions = agreement.subscriptions;
     }
 
     /// An RTP datagram; `arrived` is the kernel's time of it, as far as it gives one.
@@ -139,7 +134,6 @@ impl Receiver {
         }
         let (media, arrival) = self.arrive(now, header, payload, false);
         if arrival == Arrival::Duplicate {
-            tally.duplicates += 1;
             return;
         }
         media.packets += 1;
@@ -169,11 +163,8 @@ impl Receiver {
             return;
         }
         let (media, arrival) = self.arrive(now, header, payload, true);
-        if arrival == Arrival::Duplicate {
-            tally.duplicates += 1;
-        } else if content.is_empty() {
-            tally.padding += 1;
-        } else {
+        // One without content is but padding.
+        if arrival == Arrival::New && !content.is_empty() {
             media.count(arrived, content, tally);
         }
     }
@@ -332,7 +323,6 @@ impl Receiver {
             match self.mode {
                 Mode::Full => {
                     tally.full_expected += counts.expected;
-                    tally.full_received += counts.received;
                     tally.full_lost += lost;
                 }
                 Mode::Sink => {

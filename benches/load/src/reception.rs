@@ -196,7 +196,8 @@ const MISSING_MAX: usize = 512;
 const ASK_FIRST_NS: u64 = 5_000_000;
 const ASK_AGAIN_NS: u64 = 50_000_000;
 const ASKED_MAX: u32 = 10;
-const ON_ITS_WAY: Duration = Duration::from_millis(150);
+/// As long as it is asked for, and for a last answer to come.
+const ON_ITS_WAY: Duration = Duration::from_millis(600);
 
 #[cfg(test)]
 mod tests {
@@ -262,8 +263,8 @@ mod tests {
         reception.arrive(NOW, Seq16(2));
         reception.begin_window();
         reception.arrive(later(500), Seq16(4));
-        assert_eq!(reception.window(later(600)), (Counts { expected: 2, received: 1 }, 0));
-        assert_eq!(reception.window(later(700)).1, 1);
+        assert_eq!(reception.window(later(1_000)), (Counts { expected: 2, received: 1 }, 0));
+        assert_eq!(reception.window(later(1_100)).1, 1);
     }
 
     #[test]

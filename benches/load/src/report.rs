@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cores::Window;
 use crate::measure::Tally;
 use crate::process::Usage;
 
@@ -21,6 +22,8 @@ pub struct Findings<'a> {
     /// CPU time of this process, and of its busiest media thread, in the measured window.
     pub loader_cpu: Duration,
     pub thread_cpu: Duration,
+    /// Of the processors that this process may use.
+    pub cores: Window,
     /// Before anybody joined, at the begin of the window and at its end.
     pub server: &'a [(u32, [Usage; 3])],
 }
@@ -47,6 +50,8 @@ pub struct Report {
     pub retransmissions: u64,
     pub not_authentic: u64,
     pub without_stamp: u64,
+    /// Packets of payload types that nobody agreed on; they count for nothing else.
+    pub unknown_payload_type: u64,
     pub key_frame_requests: u64,
     pub latency_us: Option<Latency>,
     pub join_ms: Join,
@@ -58,10 +63,14 @@ pub struct Report {
     pub server_rss_kb_per_participant: Option<f64>,
     pub loader_cpu_share: f64,
     pub loader_thread_share: f64,
+    /// How busy the busiest processor was that this process has to itself, with whatever there was.
+    pub loader_core_share: Option<f64>,
     /// Datagrams per read: how long the trains are that arrive, if `--no-gro` is not given.
     pub datagrams_per_read: f64,
     pub publisher_lag_us: Option<Lag>,
     pub socket_drops: u64,
+    /// Packets that came in on the processors of this process and were dropped before they got to a socket.
+    pub backlog_drops: u64,
     pub loader_is_bottleneck: bool,
     pub bottleneck: Vec<String>,
     pub seconds: f64,
@@ -126,6 +135,7 @@ impl Report {
             retransmissions: tally.retransmissions,
             not_authentic: tally.not_authentic,
             without_stamp: tally.without_stamp,
+            unknown_payload_type: tally.unknown_payload_type,
             key_frame_requests: tally.key_frame_requests,
             latency_us: latency(tally),
             join_ms: join(findings.joins),
@@ -141,9 +151,11 @@ impl Report {
                 .then(|| ratio(float(grown), float(findings.participants))),
             loader_cpu_share: findings.loader_cpu.as_secs_f64() / seconds,
             loader_thread_share: findings.thread_cpu.as_secs_f64() / seconds,
+            loader_core_share: findings.cores.busy,
             datagrams_per_read: ratio(float(tally.datagrams), float(tally.reads)),
             publisher_lag_us: tally.lag_at(0.5).zip(tally.lag_at(0.99)).map(|(p50, p99)| Lag { p50, p99 }),
             socket_drops: tally.socket_drops,
+            backlog_drops: findings.cores.backlog_drops,
             loader_is_bottleneck: !bottleneck.is_empty(),
             bottleneck,
             seconds,
@@ -158,6 +170,13 @@ fn bottleneck(findings: &Findings<'_>) -> Vec<String> {
     let share = findings.thread_cpu.as_secs_f64() / findings.elapsed.as_secs_f64();
     if share > BUSY {
         reasons.push(format!("a media thread was busy {:.0} % of the time", share * 100.0));
+    }
+    if let Some(share) = findings.cores.busy.filter(|share| *share > CORE_BUSY) {
+        reasons.push(format!("its processor was busy {:.0} % of the time", share * 100.0));
+    }
+    if findings.cores.backlog_drops > 0 {
+        let dropped = findings.cores.backlog_drops;
+        reasons.push(format!("the backlogs of its processors had no room for {dropped} packets"));
     }
     if tally.socket_drops > 0 {
         reasons.push(format!("its sockets had no room for {} datagrams", tally.socket_drops));
@@ -211,6 +230,7 @@ const fn float(count: u64) -> f64 {
 }
 
 const BUSY: f64 = 0.9;
+const CORE_BUSY: f64 = 0.97; // the kernel's receiving included, and of no more than ticks
 const LAG_US: u64 = 5_000;
 
 impl fmt::Display for Report {
@@ -251,6 +271,9 @@ impl fmt::Display for Report {
         if let Some(Lag { p50, p99 }) = self.publisher_lag_us {
             write!(f, ", publishers late by p50 {p50} p99 {p99} us")?;
         }
+        if self.unknown_payload_type > 0 {
+            write!(f, "\n{} packets had payload types that nobody agreed on", self.unknown_payload_type)?;
+        }
         for reason in &self.bottleneck {
             write!(f, "\nTHE LOADER IS THE BOTTLENECK: {reason}")?;
         }
@@ -276,6 +299,7 @@ mod tests {
             elapsed: Duration::from_secs(2),
             loader_cpu: Duration::from_secs(1),
             thread_cpu: Duration::from_millis(500),
+            cores: Window::default(),
             server,
         }
     }
@@ -320,5 +344,16 @@ mod tests {
         let busy = Tally::new();
         let findings = Findings { thread_cpu: Duration::from_millis(1_900), ..findings(&busy, &[]) };
         assert!(Report::new(&findings).bottleneck[0].contains("busy 95 %"));
+        for (name, cores, word) in [
+            ("all day", Window { busy: Some(0.99), backlog_drops: 0 }, Some("processor was busy 99 %")),
+            ("nearly", Window { busy: Some(0.96), backlog_drops: 0 }, None),
+            ("drops", Window { busy: None, backlog_drops: 7 }, Some("no room for 7 packets")),
+        ] {
+            let findings =
+                Findings { cores, thread_cpu: Duration::ZERO, elapsed: Duration::from_secs(2), ..findings };
+            let reasons = Report::new(&findings).bottleneck;
+            assert_eq!(reasons.len(), usize::from(word.is_some()), "{name}: {reasons:?}");
+            assert!(word.is_none_or(|word| reasons[0].contains(word)), "{name}: {reasons:?}");
+        }
     }
 }

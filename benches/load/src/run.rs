@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::command_line::Options;
+use crate::cores::Cores;
 use crate::description::Media;
 use crate::dtls::Identity;
 use crate::film::{self, Film};
@@ -92,11 +93,12 @@ async fn measure(options: &Options, networks: Vec<Network>) -> Result<Report, Fa
     networks.iter().for_each(Network::begin_window);
     let began = tell(&networks).await?;
     let begin = sample(options)?;
-    let (begun, loader_cpu) = (Instant::now(), clock::process_cpu());
+    let (begun, loader_cpu, cores) = (Instant::now(), clock::process_cpu(), Cores::now());
     crowd.during(options, watch_window(options, &networks)).await??;
     let ended = tell(&networks).await?;
     let end = sample(options)?;
     let (elapsed, loader_cpu) = (begun.elapsed(), clock::process_cpu().saturating_sub(loader_cpu));
+    let cores = Cores::now().since(&cores);
 
     let joins = crowd.joins.clone();
     crowd.leave().await;
@@ -115,6 +117,7 @@ async fn measure(options: &Options, networks: Vec<Network>) -> Result<Report, Fa
         elapsed,
         loader_cpu,
         thread_cpu: busiest.unwrap_or_default(),
+        cores,
         server: &server,
     }))
 }
