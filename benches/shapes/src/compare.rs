@@ -25,6 +25,11 @@ pub fn spread(rows: &[&Row], value: impl Fn(&Row, &Report) -> Option<f64>) -> Op
     Spread::of(rows.iter().filter_map(|row| value(row, &row.report())))
 }
 
+/// The same, with the session and the round that it was measured in.
+pub fn turns<'a>(rows: &[&'a Row], value: &dyn Fn(&Report) -> Option<f64>) -> Vec<((&'a str, u32), f64)> {
+    rows.iter().filter_map(|row| Some((row.turn(), value(&row.report())?))).collect()
+}
+
 /// One line for each shape and server, in Markdown.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
@@ -59,12 +64,18 @@ fn line(text: &mut String, shape: &str, server: &str, rows: &[&Row]) {
     ];
     let join = [median(&|_, report| report.join_ms.p50), median(&|_, report| report.join_ms.p99)];
     let sent = |value: &dyn Fn(&Report) -> f64| median(&|_, report| report.cpu_us().map(|_| value(report)));
+    let dead: u64 = rows.iter().map(|row| row.report().dead()).sum();
+    let mut loss = number(sent(&|report| report.lost() * 100.0), 3);
+    if dead > 0 {
+        let all: u64 = rows.iter().map(|row| row.report().subscriptions).sum();
+        let _ = write!(loss, " **and {dead} of {all} subscriptions got nothing**");
+    }
     let cells = [
         cpu.map_or_else(String::new, |cpu| within(cpu, 2)),
         number(sent(&|report| report.packets_per_second), 0),
         number(median(&|row, _| row.train), 1),
         latency.map(|us| number(us.map(|us| us / 1e3), 2)).join(" / "),
-        number(sent(&|report| report.lost() * 100.0), 3),
+        loss,
         join.map(|ms| number(ms, 0)).join(" / "),
         number(median(&|row, _| Some(f64::from(u32::try_from(row.resident_kb).ok()?) / 1e3)), 1),
         number(median(&|row, _| Some(row.resident_kb_per_participant())), 0),
@@ -85,10 +96,7 @@ pub fn comparison(rows: &[Row]) -> String {
         for other in others {
             let (base, compared) = (of(rows, shape, first), of(rows, shape, other));
             let ratio = |value: &dyn Fn(&Report) -> Option<f64>| {
-                let values = |rows: &[&Row]| -> Vec<(u32, f64)> {
-                    rows.iter().filter_map(|row| Some((row.round, value(&row.report())?))).collect()
-                };
-                ratios(&values(&base), &values(&compared))
+                ratios(&turns(&base, value), &turns(&compared, value))
                     .map_or_else(|| String::from("-"), |ratio| within(ratio, 2))
             };
             if base.is_empty() || compared.is_empty() {
@@ -96,7 +104,8 @@ pub fn comparison(rows: &[Row]) -> String {
             }
             let cpu = ratio(&|report| report.cpu_us());
             let latency = ratio(&|report| report.latency_us.p99);
-            let rounds = base.len().min(compared.len());
+            let rounds =
+                base.iter().filter(|row| compared.iter().any(|other| row.turn() == other.turn())).count();
             let _ = writeln!(text, "| {shape} | {other} / {first} | {cpu} | {latency} | {rounds} |");
         }
     }
@@ -155,5 +164,16 @@ mod tests {
         let text = comparison(&rows());
         assert!(text.contains("| 1-50 | io_uring / epoll | 0.50 (0.50..1.00) | 1.00 | 3 |"), "{text}");
         assert_eq!(comparison(&rows()[..1]), "");
+        let strangers = [row("1", "1-50", "epoll", 1, 2.0), row("2", "1-50", "io_uring", 1, 9.0)];
+        let text = comparison(&strangers);
+        assert!(text.contains("| 1-50 | io_uring / epoll | - | - | 0 |"), "of other sessions: {text}");
+    }
+
+    #[test]
+    fn who_got_nothing_stands_beside_the_loss() {
+        let mut row = row("1", "1-50", "epoll", 1, 2.0);
+        (row.load["subscriptions"], row.load["subscriptions_live"]) = (50.into(), 48.into());
+        let table = table(&[row]);
+        assert!(table.contains("| 0.000 **and 2 of 50 subscriptions got nothing** |"), "{table}");
     }
 }

@@ -1,5 +1,6 @@
 //! A server that is measured: its name, and the command that starts it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,19 @@ impl Contender {
     }
 }
 
+/// Numbers those that have the name of an earlier one.
+pub fn tell_apart(contenders: &mut [Contender]) {
+    let mut taken = BTreeSet::new();
+    for contender in contenders {
+        let name = contender.name.clone();
+        let mut number = 2;
+        while !taken.insert(contender.name.clone()) {
+            contender.name = format!("{name}#{number}");
+            number += 1;
+        }
+    }
+}
+
 /// As one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -44,6 +58,15 @@ mod tests {
         ] {
             assert_eq!(Contender::peer(command).name, name, "{command}");
         }
+    }
+
+    #[test]
+    fn the_same_program_twice_has_two_names() {
+        let mut contenders =
+            ["/new/server", "/old/server --x", "server#2", "other"].map(Contender::peer).to_vec();
+        tell_apart(&mut contenders);
+        let names: Vec<_> = contenders.into_iter().map(|contender| contender.name).collect();
+        assert_eq!(names, ["server", "server#2", "server#2#2", "other"]);
     }
 
     #[test]

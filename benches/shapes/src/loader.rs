@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::process;
+use crate::ramp::LOSS_MAX;
 use crate::server::{KEY, SECRET, Server};
 use crate::shape::Shape;
 
@@ -26,6 +27,9 @@ pub struct Loader {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Report {
+    /// Streams that there should be, and those of them that brought something while it was measured.
+    pub subscriptions: u64,
+    pub subscriptions_live: u64,
     pub packets_per_second: f64,
     /// Of what was forwarded to those who ask again, from 0 to 1.
     pub loss: f64,
@@ -59,6 +63,18 @@ impl Report {
     #[must_use]
     pub fn lost(&self) -> f64 {
         self.loss.max(self.sink_loss)
+    }
+
+    /// Subscriptions that brought nothing. No packet of theirs is missed, as the first one tells which they are.
+    #[must_use]
+    pub fn dead(&self) -> u64 {
+        self.subscriptions.saturating_sub(self.subscriptions_live)
+    }
+
+    /// Everybody got media, and next to all of it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.dead() == 0 && self.lost() <= LOSS_MAX
     }
 }
 
@@ -182,6 +198,10 @@ mod tests {
             last_line(r#"{"latency_us": null, "server_cpu_us_per_packet": null, "sink_loss": 0.5}"#).unwrap();
         assert_eq!((report.latency_us, report.lost()), (Percentiles::default(), 0.5));
         assert_eq!(whole["participants"], 51);
+        for (live, loss, dead, whole) in [(9, 0.0, 1, false), (10, 0.001, 0, true), (10, 0.01, 0, false)] {
+            let report = Report { subscriptions: 10, subscriptions_live: live, loss, ..Report::default() };
+            assert_eq!((report.dead(), report.is_whole()), (dead, whole), "{live} {loss}");
+        }
         for text in ["", "{}x", "done\n", "7\n"] {
             assert!(last_line(text).is_none(), "{text:?}");
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use shapes::contender::Contender;
+use shapes::contender::{Contender, tell_apart};
 use shapes::loader::Loader;
 use shapes::machine::{self, Machine};
 use shapes::server::Place;
@@ -114,6 +114,7 @@ fn run(arguments: &Run) -> io::Result<u32> {
     let mut contenders: Vec<Contender> =
         own.into_iter().map(|io| Contender::own(&arguments.binaries, io)).collect();
     contenders.extend(arguments.peer_cmd.iter().map(|command| Contender::peer(command)));
+    tell_apart(&mut contenders);
     let several = contenders.len() > 1;
     let (rounds, seconds) = match (arguments.quick, arguments.rounds) {
         (true, rounds) => (rounds.unwrap_or(2), 2),
@@ -140,7 +141,8 @@ fn run(arguments: &Run) -> io::Result<u32> {
 }
 
 fn session(arguments: &Run, seconds: u32) -> io::Result<Session> {
-    let (port, udp_port) = if arguments.server_prefix.iter().any(|word| word == "netns") {
+    let through_namespaces = arguments.server_prefix.iter().any(|word| word == "netns");
+    let (port, udp_port) = if through_namespaces {
         (7_880, 7_882)
     } else {
         let (tcp, udp) =
@@ -162,6 +164,7 @@ fn session(arguments: &Run, seconds: u32) -> io::Result<Session> {
             seconds,
         },
         began: OffsetDateTime::now_utc().format(&Rfc3339).map_err(io::Error::other)?,
+        provisional: arguments.quick || !through_namespaces,
         commit: machine::commit(),
         machine: Machine::this(),
         layout: arguments.layout.clone(),
@@ -182,8 +185,9 @@ fn known_shape(name: &str) -> Result<String, String> {
 
 fn publish(files: &[PathBuf], images: &Path, document: &Path) -> io::Result<u32> {
     let rows = read(files)?;
-    publish::write(&rows, document)?;
-    for file in plot::write(&rows, images)? {
+    let files = plot::write(&rows, images)?;
+    publish::write(&rows, &files, document)?;
+    for file in files {
         println!("{}", file.display());
     }
     Ok(0)

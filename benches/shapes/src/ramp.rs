@@ -4,6 +4,8 @@
 pub enum Verdict {
     Passed,
     Lost,
+    /// There is no measurement: the server did not start, or somebody could not join or was thrown out.
+    Failed,
     /// The load generator could not follow: what was lost says nothing of the server.
     LoaderBusy,
 }

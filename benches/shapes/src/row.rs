@@ -15,6 +15,9 @@ use crate::machine::Machine;
 pub struct Row {
     /// When the runs began that this one belongs to, in RFC 3339.
     pub began: String,
+    /// For a look only: short, or over loopback. Published where there is nothing better.
+    #[serde(default)]
+    pub provisional: bool,
     pub commit: String,
     pub machine: Machine,
     pub load_average: f64,
@@ -45,6 +48,12 @@ impl Row {
         Report::deserialize(&self.load).unwrap_or_default()
     }
 
+    /// The same of what was measured in turn, and of nothing else.
+    #[must_use]
+    pub fn turn(&self) -> (&str, u32) {
+        (&self.began, self.round)
+    }
+
     /// What one more participant takes.
     #[must_use]
     pub fn resident_kb_per_participant(&self) -> f64 {
@@ -66,17 +75,21 @@ pub fn read(file: &Path) -> io::Result<Vec<Row>> {
     fs::read_to_string(file)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
-/// The latest that was measured of each shape with each server, in the order of the shapes.
+/// Of each shape what was measured last, all of one session, so that servers took turns; a session that was only for
+/// a look counts where there is no other.
 #[must_use]
 pub fn latest(rows: Vec<Row>) -> Vec<Row> {
-    let mut newest: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut newest: BTreeMap<String, (bool, String)> = BTreeMap::new();
     for row in &rows {
-        let began = newest.entry((row.shape.clone(), row.server.clone())).or_default();
-        if row.began > *began {
-            began.clone_from(&row.began);
+        let session = (!row.provisional, row.began.clone());
+        let kept = newest.entry(row.shape.clone()).or_default();
+        if session > *kept {
+            *kept = session;
         }
     }
-    let is_latest = |row: &Row| newest.get(&(row.shape.clone(), row.server.clone())) == Some(&row.began);
+    let is_latest = |row: &Row| {
+        newest.get(&row.shape).is_some_and(|(full, began)| (*full, began) == (!row.provisional, &row.began))
+    };
     rows.into_iter().filter(is_latest).collect()
 }
 
@@ -98,6 +111,7 @@ pub(crate) mod tests {
     pub(crate) fn row(began: &str, shape: &str, server: &str, round: u32, cpu: f64) -> Row {
         Row {
             began: began.to_owned(),
+            provisional: false,
             commit: String::from("c0ffee"),
             machine: Machine::default(),
             load_average: 0.5,
@@ -121,6 +135,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn rows_of_before_there_were_looks_are_full() {
+        let mut old = serde_json::to_value(row("1", "1-50", "epoll", 1, 2.0)).unwrap();
+        old.as_object_mut().unwrap().remove("provisional").unwrap();
+        assert!(!serde_json::from_value::<Row>(old).unwrap().provisional);
+    }
+
+    #[test]
     fn a_row_is_read_as_it_was_written() {
         let file = std::env::temp_dir().join(format!("millrace-rows-{}.jsonl", std::process::id()));
         let rows = [row("1", "1-50", "epoll", 1, 2.0), row("1", "1-50", "epoll", 2, 2.5)];
@@ -132,14 +153,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_latest_of_a_shape_and_server_is_kept() {
-        let rows = vec![
+    fn only_the_latest_session_of_a_shape_is_kept_and_a_look_only_if_there_is_no_other() {
+        let mut looks = [row("3", "1-50", "epoll", 1, 5.0), row("3", "1-200", "epoll", 1, 5.0)];
+        looks.iter_mut().for_each(|row| row.provisional = true);
+        let mut rows = vec![
             row("1", "1-50", "epoll", 1, 9.0),
             row("1", "1-10", "epoll", 1, 3.0),
             row("2", "1-50", "epoll", 1, 2.0),
             row("2", "1-50", "epoll", 2, 2.1),
             row("1", "1-50", "io_uring", 1, 1.9),
+            row("2", "1-50", "io_uring", 1, 1.9),
         ];
+        rows.extend(looks);
         let kept: Vec<_> = latest(rows).into_iter().map(|row| (row.began, row.shape, row.server)).collect();
         let named =
             |began: &str, shape: &str, server: &str| (began.to_owned(), shape.to_owned(), server.to_owned());
@@ -149,7 +174,8 @@ pub(crate) mod tests {
                 named("1", "1-10", "epoll"),
                 named("2", "1-50", "epoll"),
                 named("2", "1-50", "epoll"),
-                named("1", "1-50", "io_uring"),
+                named("2", "1-50", "io_uring"),
+                named("3", "1-200", "epoll"),
             ]
         );
     }

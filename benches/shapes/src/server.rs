@@ -55,6 +55,8 @@ pub struct Server {
     child: Child,
     pids: Vec<u32>,
     counts: String,
+    /// The file with the process numbers.
+    list: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +76,8 @@ impl Server {
         let prefix = place.prefix.iter().map(String::as_str);
         let mut words = prefix.chain(["sh", "-c"]);
         let mut process = Command::new(words.next().unwrap_or("sh"));
-        process.args(words).arg(format!("exec {command}"));
+        // By `env`, as there may be variables before the program.
+        process.args(words).arg(format!("exec env {command}"));
         process.env("LIVEKIT_CONFIG", place.configuration());
         process.env("LIVEKIT_KEYS", format!("{KEY}: {SECRET}"));
         process.env("XDG_RUNTIME_DIR", &place.directory);
@@ -84,12 +87,17 @@ impl Server {
         process.stdin(Stdio::null()).stdout(log).stderr(errors);
         let child = process.spawn().map_err(cannot_start)?;
         let http = format!("http://{}:{}", place.address, place.port);
-        let mut server = Self { pids: vec![child.id()], child, counts: format!("{http}/debug/counts") };
+        let mut server = Self {
+            pids: vec![child.id()],
+            child,
+            counts: format!("{http}/debug/counts"),
+            list: place.directory.join("pids"),
+        };
         let answered = server.wait(command, &http);
         // Those that it started, too: a media plane may outlive its control plane.
         server.pids = process::tree(server.child.id());
         let list: String = server.pids.iter().map(|pid| format!("{pid}\n")).collect();
-        let _ = fs::write(place.directory.join("pids"), list);
+        let _ = fs::write(&server.list, list);
         answered.map(|()| server)
     }
 
@@ -135,6 +143,8 @@ impl Drop for Server {
             while Instant::now() < end {
                 let _ = self.child.try_wait();
                 if !self.pids.iter().any(|pid| process::is_alive(*pid)) {
+                    // The numbers may be given to others from now on.
+                    let _ = fs::remove_file(&self.list);
                     return;
                 }
                 sleep(Duration::from_millis(20));
@@ -191,8 +201,13 @@ mod tests {
         let address = String::from("127.0.0.1");
         // Nobody listens on the port of the discard protocol.
         let place = Place { prefix: Vec::new(), address, port: 9, udp_port: 9, directory };
-        let failure = Server::start(&place, &Contender::peer("false --port $LIVEKIT_KEYS")).unwrap_err();
+        let peer = Contender::peer("LEFT=1 sh -c 'echo $LEFT: $LIVEKIT_KEYS; exit 1'");
+        let failure = Server::start(&place, &peer).unwrap_err();
+        let (said, listed) =
+            (fs::read_to_string(place.log()).unwrap(), place.directory.join("pids").exists());
         fs::remove_dir_all(&place.directory).unwrap();
         assert!(matches!(failure, Failure::Ended(_)), "{failure}");
+        assert_eq!(said, format!("1: {KEY}: {SECRET}\n"), "variables before the program are for it");
+        assert!(!listed, "of what has ended there is no number left to signal");
     }
 }

@@ -7,7 +7,7 @@ use crate::contender::Contender;
 use crate::loader::{self, Loader};
 use crate::machine::{self, Machine};
 use crate::process;
-use crate::ramp::{LOSS_MAX, Limit, Verdict, search};
+use crate::ramp::{Limit, Verdict, search};
 use crate::row::{self, Row};
 use crate::server::{self, Place, Server};
 use crate::shape::Shape;
@@ -17,6 +17,8 @@ pub struct Session {
     pub place: Place,
     pub loader: Loader,
     pub began: String,
+    /// See [`Row::provisional`].
+    pub provisional: bool,
     pub commit: String,
     pub machine: Machine,
     pub layout: String,
@@ -58,22 +60,27 @@ impl Session {
     pub fn ramp(&mut self, contender: &Contender) {
         let limit = search(ROOMS_MAX, |rooms| {
             say(&format!("ramp, {}: {rooms} rooms of 2 cameras and 50 subscribers", contender.name));
-            self.run(&Shape::halls("ramp", rooms), contender, 1)
-                .map_or(Verdict::LoaderBusy, |row| verdict(&row))
+            self.run(&Shape::halls("ramp", rooms), contender, 1).map_or(Verdict::Failed, |row| verdict(&row))
         });
         let Some(Limit { passed, then }) = limit else {
-            say("packets are lost with one room already: no ramp");
+            say("packets are lost with one room already, or it failed: no ramp");
             return;
         };
         let why = match then {
             Verdict::Lost => "the next step loses packets",
+            Verdict::Failed => "the next step failed",
             Verdict::LoaderBusy => "then the load generator is the bottleneck",
             Verdict::Passed => "more was not tried",
         };
         say(&format!("{}: {passed} rooms pass; {why}", contender.name));
-        for (name, rooms) in [("half-load", passed.div_ceil(2)), ("80-percent-load", passed * 4 / 5)] {
-            say(&format!("{name}, {}: {rooms} rooms", contender.name));
-            self.run(&Shape::halls(name, rooms.max(1)), contender, 1);
+        let shares = shares(passed);
+        if shares.is_empty() {
+            say("too few rooms for half and four fifths of them: left out");
+        }
+        for (name, rooms) in shares {
+            let percent = rooms * 100 / passed;
+            say(&format!("{name}, {}: {rooms} of {passed} rooms, {percent} %", contender.name));
+            self.run(&Shape::halls(name, rooms), contender, 1);
         }
     }
 
@@ -106,6 +113,7 @@ impl Session {
         io.retain(|name, _| name.starts_with("io_"));
         let row = Row {
             began: self.began.clone(),
+            provisional: self.provisional,
             commit: self.commit.clone(),
             machine: self.machine.clone(),
             load_average,
@@ -128,9 +136,15 @@ impl Session {
     }
 }
 
+/// About half and about four fifths of the rooms that passed; nothing of so few that rounding makes it something else.
+fn shares(passed: u32) -> Vec<(&'static str, u32)> {
+    let shares = [("half-load", passed / 2), ("80-percent-load", passed * 4 / 5)];
+    if passed < SHARED_MIN { Vec::new() } else { shares.to_vec() }
+}
+
 fn verdict(row: &Row) -> Verdict {
     let report = row.report();
-    match (report.lost() <= LOSS_MAX, report.loader_is_bottleneck) {
+    match (report.is_whole(), report.loader_is_bottleneck) {
         (true, _) => Verdict::Passed,
         (false, true) => Verdict::LoaderBusy,
         (false, false) => Verdict::Lost,
@@ -143,6 +157,9 @@ fn summary(row: &Row) -> String {
     if let Some(cpu) = report.cpu_us() {
         parts.push(format!("{cpu:.2} us CPU per packet, {:.0} packets/s", report.packets_per_second));
         parts.push(format!("loss {:.3} %", report.lost() * 100.0));
+    }
+    if report.dead() > 0 {
+        parts.push(format!("{} OF {} SUBSCRIPTIONS GOT NOTHING", report.dead(), report.subscriptions));
     }
     if let Some(train) = row.train {
         parts.push(format!("trains of {train:.1}"));
@@ -167,6 +184,7 @@ fn say(text: &str) {
 
 /// About 1.2 million forwarded packets a second.
 const ROOMS_MAX: u32 = 48;
+const SHARED_MIN: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -177,15 +195,29 @@ mod tests {
 
     #[test]
     fn loss_is_the_server_s_unless_the_loader_was_busy() {
-        for (loss, busy, expected) in [
-            (0.0, false, Verdict::Passed),
-            (0.001, true, Verdict::Passed),
-            (0.002, false, Verdict::Lost),
-            (0.002, true, Verdict::LoaderBusy),
+        for (loss, live, busy, expected) in [
+            (0.0, 50, false, Verdict::Passed),
+            (0.001, 50, true, Verdict::Passed),
+            (0.002, 50, false, Verdict::Lost),
+            (0.002, 50, true, Verdict::LoaderBusy),
+            (0.0, 49, false, Verdict::Lost),
         ] {
             let mut row = row("1", "ramp", "epoll", 1, 2.0);
-            row.load = json!({ "loss": loss, "loader_is_bottleneck": busy });
-            assert_eq!(verdict(&row), expected, "{loss} {busy}");
+            row.load = json!({
+                "loss": loss, "subscriptions": 50, "subscriptions_live": live, "loader_is_bottleneck": busy,
+            });
+            assert_eq!(verdict(&row), expected, "{loss} {live} {busy}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_rooms_is_measured_where_there_is_a_half() {
+        for (passed, expected) in [
+            (3, vec![]),
+            (4, vec![("half-load", 2), ("80-percent-load", 3)]),
+            (11, vec![("half-load", 5), ("80-percent-load", 8)]),
+        ] {
+            assert_eq!(shares(passed), expected, "{passed}");
         }
     }
 
@@ -200,5 +232,7 @@ mod tests {
         let mut idle = row("1", "idle-100", "epoll", 1, 2.0);
         (idle.load, idle.train) = (json!({ "packets_per_second": 0 }), None);
         assert_eq!(summary(&idle), "100 kB per participant");
+        idle.load = json!({ "subscriptions": 7, "subscriptions_live": 4 });
+        assert_eq!(summary(&idle), "3 OF 7 SUBSCRIPTIONS GOT NOTHING; 100 kB per participant");
     }
 }

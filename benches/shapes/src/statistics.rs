@@ -21,9 +21,9 @@ impl Spread {
     }
 }
 
-/// Of each round the second by the first.
+/// Of each round the second by the first, however rounds are named.
 #[must_use]
-pub fn ratios(first: &[(u32, f64)], second: &[(u32, f64)]) -> Option<Spread> {
+pub fn ratios<Round: Copy + PartialEq>(first: &[(Round, f64)], second: &[(Round, f64)]) -> Option<Spread> {
     let of_round = |round| first.iter().find(|(other, _)| *other == round).map(|(_, value)| *value);
     let pairs = second.iter().filter_map(|&(round, value)| Some(value / of_round(round)?));
     Spread::of(pairs)

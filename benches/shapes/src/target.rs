@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::compare::{in_order, of, spread};
+use crate::compare::{in_order, of, spread, turns};
 use crate::loader::Report;
-use crate::ramp::LOSS_MAX;
 use crate::row::Row;
 use crate::shape::{self, Shape};
 use crate::statistics::{Spread, ratios};
@@ -79,7 +78,7 @@ fn latency(rows: &[&Row], name: &str, limit_us: f64) -> Option<Target> {
 }
 
 fn most(rows: &[&Row]) -> Option<Target> {
-    let passed = rows.iter().map(|row| row.report()).filter(|report| report.lost() <= LOSS_MAX);
+    let passed = rows.iter().map(|row| row.report()).filter(Report::is_whole);
     let most = Spread::of(passed.map(|report| report.packets_per_second))?.max;
     let busy = rows.iter().any(|row| row.report().loader_is_bottleneck);
     let note = if busy { ", where the load generator is the bottleneck" } else { "" };
@@ -120,28 +119,28 @@ fn memory(rows: &[&Row], name: &str) -> Option<Target> {
     })
 }
 
-/// Behind is what is slower in the median, and by more than what rounds differ by anyway.
+/// Behind is what is slower in the median of the rounds, by more than what is within the measurement's error.
 fn io(rows: &[Row]) -> Option<Target> {
     let mut worst: Option<(&str, Spread)> = None;
     for shape in in_order(rows.iter().map(|row| row.shape.as_str())) {
-        let values = |server: &str| -> Vec<(u32, f64)> {
-            let cpu = |report: &Report| report.cpu_us();
-            of(rows, shape, server).iter().filter_map(|row| Some((row.round, cpu(&row.report())?))).collect()
-        };
-        let Some(ratio) = ratios(&values("epoll"), &values("io_uring")) else { continue };
+        let (epoll, uring) = (of(rows, shape, "epoll"), of(rows, shape, "io_uring"));
+        let ratio = ratios(&turns(&epoll, &Report::cpu_us), &turns(&uring, &Report::cpu_us));
+        let Some(ratio) = ratio else { continue };
         if worst.is_none_or(|(_, other)| ratio.median > other.median) {
             worst = Some((shape, ratio));
         }
     }
     let (shape, Spread { median, min, max }) = worst?;
     Some(Target {
-        aim: String::from("io_uring not behind epoll in any shape"),
+        aim: format!("io_uring not behind epoll in any shape: in the median at most {BEHIND} times its CPU"),
         measured: format!(
             "at most {median:.2} ({min:.2} to {max:.2}) times its CPU per packet, in `{shape}`"
         ),
-        met: median <= 1.0 || min < 1.0,
+        met: median <= BEHIND,
     })
 }
+
+const BEHIND: f64 = 1.02;
 
 #[cfg(test)]
 mod tests {
@@ -214,10 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn io_uring_is_behind_if_every_round_says_so() {
-        for (name, uring, met) in
-            [("ahead", [1.8, 1.9], true), ("either", [1.9, 2.2], true), ("behind", [2.1, 2.4], false)]
-        {
+    fn io_uring_is_behind_if_the_median_says_so() {
+        for (name, uring, met) in [
+            ("ahead", [1.8, 1.9], true),
+            ("as good as equal", [1.99, 2.07], true),
+            ("behind, although not in every round", [1.9, 2.2], false),
+            ("behind", [2.1, 2.4], false),
+        ] {
             let rows: Vec<Row> = (1..=2)
                 .zip(uring)
                 .flat_map(|(round, cpu)| {
