@@ -81,8 +81,8 @@ impl Stream {
     }
 
     /// The next packet, stamped.
-    pub fn packet(&mut self, now: Instant, publisher: u32, transport: u16, mut waiting: Waiting) -> Vec<u8> {
-        let stamp = Stamp { publisher, count: self.count, sent: now };
+    pub fn packet(&mut self, now: Instant, transport: u16, mut waiting: Waiting) -> Vec<u8> {
+        let stamp = Stamp { sent: now };
         stamp.write(waiting.payload.get_mut(waiting.stamp_at..).unwrap_or_default());
         let sequence = self.sequence;
         let packet = self.write(&waiting, sequence, transport, None);
@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn packets_are_numbered_and_say_where_they_belong_until_the_server_knows() {
         let mut stream = stream();
-        let first = stream.packet(Instant(1), 5, 100, waiting(1));
+        let first = stream.packet(Instant(1), 100, waiting(1));
         stream.set_known();
-        let second = stream.packet(Instant(2), 5, 101, waiting(2));
+        let second = stream.packet(Instant(2), 101, waiting(2));
         let (first, second) = (Header::parse(&first).unwrap(), Header::parse(&second).unwrap());
         assert_eq!(second.sequence().0, first.sequence().0.wrapping_add(1));
         assert_eq!((first.extension(4), first.extension(10)), (Some(&b"1"[..]), Some(&b"h"[..])));
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn retransmission_repeats_the_stamped_payload_under_its_own_numbers() {
         let mut stream = stream();
-        let packets: Vec<_> = (0..3).map(|byte| stream.packet(Instant(9), 5, 0, waiting(byte))).collect();
+        let packets: Vec<_> = (0..3).map(|byte| stream.packet(Instant(9), 0, waiting(byte))).collect();
         let original = Header::parse(&packets[1]).unwrap();
         let again = stream.repeat(original.sequence(), 7).unwrap();
         let header = Header::parse(&again).unwrap();
@@ -241,7 +241,7 @@ mod tests {
         let mut stream = stream();
         stream.sequence = Seq16(u16::MAX - 10);
         for _ in 0..HISTORY + 20 {
-            stream.packet(Instant(1), 0, 0, waiting(0));
+            stream.packet(Instant(1), 0, waiting(0));
         }
         assert_eq!(stream.history.len(), HISTORY);
         assert!(stream.repeat(Seq16(u16::MAX - 10), 0).is_none(), "too old");
@@ -253,7 +253,7 @@ mod tests {
     fn sender_report_counts_and_extrapolates() {
         let mut stream = stream();
         assert_eq!(stream.sender_info(Instant(1), NtpTime(0)), None);
-        stream.packet(Instant(1_000_000), 0, 0, waiting(0));
+        stream.packet(Instant(1_000_000), 0, waiting(0));
         let info = stream.sender_info(Instant(11_000_000), NtpTime(3)).unwrap();
         assert_eq!((info.packet_count, info.octet_count), (1, 60));
         assert_eq!(info.rtp_timestamp, 9_900);

@@ -250,7 +250,7 @@ impl Publisher {
     ) {
         let Some(stream) = self.streams.get_mut(stream) else { return };
         let now = clock::now();
-        let packet = stream.packet(now, self.id, self.transport, waiting);
+        let packet = stream.packet(now, self.transport, waiting);
         self.transport = self.transport.wrapping_add(1);
         tally.packets_due += 1;
         tally.lag(due, now);

@@ -1,20 +1,17 @@
-//! What a publisher writes into each payload, so that a subscriber knows whose it is and how long it took.
+//! What a publisher writes into each payload, so that a subscriber knows how long it took.
 
 use units::time::Instant;
 use wire::vp8::Descriptor;
 
 /// ```text
-/// | magic (4) | publisher (4) | count (4) | sent, ns of the monotonic clock (8) |
+/// | magic (4) | sent, ns of the monotonic clock (8) |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    pub publisher: u32,
-    /// Counts the packets of one stream.
-    pub count: u32,
     pub sent: Instant,
 }
 
-pub const LEN: usize = 20;
+pub const LEN: usize = 12;
 
 /// Where it stands in an Opus payload: behind the byte that says what kind of packet it is (RFC 6716 §3.1).
 pub const AUDIO_OFFSET: usize = 1;
@@ -27,9 +24,7 @@ impl Stamp {
     pub fn write(&self, out: &mut [u8]) {
         if let Some(out) = out.first_chunk_mut::<LEN>() {
             out[..4].copy_from_slice(&MAGIC);
-            out[4..8].copy_from_slice(&self.publisher.to_be_bytes());
-            out[8..12].copy_from_slice(&self.count.to_be_bytes());
-            out[12..].copy_from_slice(&self.sent.0.to_be_bytes());
+            out[4..].copy_from_slice(&self.sent.0.to_be_bytes());
         }
     }
 
@@ -37,14 +32,8 @@ impl Stamp {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (magic, bytes) = bytes.split_first_chunk::<4>()?;
-        let (publisher, bytes) = bytes.split_first_chunk()?;
-        let (count, bytes) = bytes.split_first_chunk()?;
         let sent = bytes.first_chunk()?;
-        (*magic == MAGIC).then_some(Self {
-            publisher: u32::from_be_bytes(*publisher),
-            count: u32::from_be_bytes(*count),
-            sent: Instant(u64::from_be_bytes(*sent)),
-        })
+        (*magic == MAGIC).then_some(Self { sent: Instant(u64::from_be_bytes(*sent)) })
     }
 
     /// Of a VP8 payload, whatever the descriptor's length has become on the way.
@@ -66,7 +55,7 @@ const MAGIC: [u8; 4] = *b"load";
 mod tests {
     use super::*;
 
-    const STAMP: Stamp = Stamp { publisher: 7, count: u32::MAX, sent: Instant(1_234_567_890_123) };
+    const STAMP: Stamp = Stamp { sent: Instant(1_234_567_890_123) };
 
     #[test]
     fn stamp_is_read_as_it_was_written_and_nothing_else_is_taken_for_one() {
