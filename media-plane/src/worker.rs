@@ -30,6 +30,7 @@ use srtp::aws_lc::AwsLc;
 use thiserror::Error;
 use units::handle::{PeerId, WorkerIndex};
 use units::time::Instant;
+use wire::demux::Class;
 
 use crate::helper::queue::HelperHandle;
 use crate::mailbox::{Receiver, Sender, TaskBell};
@@ -340,14 +341,22 @@ struct Handling<'a> {
 impl Handler for Handling<'_> {
     fn datagram(&mut self, slab: &mut Slab, times: Times, path: Path, datagram: &mut [u8]) {
         let Times { now, received } = times;
-        if let Some(steering) = &mut self.steering
-            && let Some(owner) = steering.owner(&path, datagram)
-        {
-            let way = slab.relays().to(owner);
-            return steering.count(way.is_some_and(|way| way.hand_over(path, datagram)));
+        let mut is_check = false;
+        if let Some(steering) = &mut self.steering {
+            if let Some(owner) = steering.owner(now, &path, datagram) {
+                let way = slab.relays().to(owner);
+                return steering.count(way.is_some_and(|way| way.hand_over(path, received, datagram)));
+            }
+            is_check = Class::of(datagram) == Ok(Class::Stun);
         }
         if caught(|| self.engine.receive_late(now, received, path, datagram, slab)).is_none() {
             self.recover(now, slab);
+        }
+        if is_check
+            && self.engine.knows(path)
+            && let Some(steering) = &mut self.steering
+        {
+            steering.forget(&path);
         }
     }
 
@@ -431,7 +440,7 @@ fn open(
 
 /// Mail that is taken before datagrams and timers have their turn.
 const BATCH: usize = 256;
-const SEND_SLOTS: usize = 4096; // 6 MiB: a wake's packets to 50 subscribers
+const SEND_SLOTS: usize = 4096; // 6 MiB: twice what the engine makes in one round, and answers
 const WAIT_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]

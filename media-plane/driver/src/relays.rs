@@ -11,6 +11,7 @@ use engine::path::{Path, Protocol};
 use engine::relay::{Demand, Relayed};
 use rtrb::{Consumer, Producer, RingBuffer};
 use units::handle::WorkerIndex;
+use units::time::Instant;
 
 use crate::doorbell::Doorbell;
 
@@ -28,8 +29,8 @@ pub struct Packet {
 pub enum Content {
     /// Of a publication that has its home on the sender; with what was learnt of it there.
     Relayed(Relayed),
-    /// As it came from this path, which is the receiver's: both have one port.
-    Datagram(Path),
+    /// As it came from this path, which is the receiver's, and when: both have one port.
+    Datagram(Path, Instant),
 }
 
 /// What needs no buffer.
@@ -87,8 +88,16 @@ impl Outgoing {
     }
 
     /// Hands a datagram to the worker that owns its path. False if that one is too far behind.
-    pub fn hand_over(&mut self, path: Path, datagram: &[u8]) -> bool {
-        self.push(Content::Datagram(path), datagram)
+    ///
+    /// Anybody can send such: they get half of the buffers, so that they don't keep others from being relayed.
+    pub fn hand_over(&mut self, path: Path, received: Instant, datagram: &[u8]) -> bool {
+        if self.made - self.free.len() >= PACKETS / 2 {
+            self.take_back();
+        }
+        if self.made - self.free.len() >= PACKETS / 2 {
+            return false;
+        }
+        self.push(Content::Datagram(path, received), datagram)
     }
 
     /// False if there is no room.
@@ -134,7 +143,7 @@ impl Outgoing {
             return None;
         }
         self.made += 1;
-        let content = Content::Datagram(NOWHERE);
+        let content = Content::Datagram(NOWHERE, Instant(0));
         Some(Box::new(Packet { content, len: 0, bytes: [0; DATAGRAM_LEN_MAX] }))
     }
 
@@ -313,10 +322,10 @@ mod tests {
     fn a_datagram_is_handed_over_as_it_came() {
         let (mut outgoing, mut incoming) = rings(Doorbell::new().unwrap());
         let path = Path { remote: "192.0.2.1:7".parse().unwrap(), ..NOWHERE };
-        assert!(outgoing.hand_over(path, b"as it came"));
+        assert!(outgoing.hand_over(path, Instant(7), b"as it came"));
         let mut packet = incoming.packet().unwrap();
         let (content, bytes) = packet.parts();
-        assert!(matches!(content, Content::Datagram(from) if *from == path), "{content:?}");
+        assert!(matches!(content, Content::Datagram(from, Instant(7)) if *from == path), "{content:?}");
         assert_eq!(bytes, b"as it came");
     }
 

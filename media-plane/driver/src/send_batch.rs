@@ -128,6 +128,7 @@ impl SendBatch {
         way.counters.trains_refused += 1;
         for departure in header.departures() {
             let Some(message) = self.spare.describe(way.slab, &[departure], way.socket.dual_stack()) else {
+                way.counters.send_errors += 1;
                 continue;
             };
             way.counters.submissions += 1;

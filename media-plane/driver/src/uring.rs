@@ -141,7 +141,8 @@ impl Uring {
         if self.slab.waiting() == 0 {
             self.measures.nothing_to_send();
         }
-        self.queue_departures();
+        // Before mailboxes and timers have their turn: they may take long, and want the slots.
+        self.flush();
         Ok(())
     }
 
@@ -151,11 +152,20 @@ impl Uring {
         if self.ring.submission().is_empty() {
             return;
         }
+        self.submit_and_collect();
+        if !self.again.is_empty() {
+            // The packets of refused trains, one by one: they are not refused as trains again.
+            self.queue_departures();
+            self.submit_and_collect();
+        }
+        self.measures.sent(self.clock.now());
+    }
+
+    fn submit_and_collect(&mut self) {
         match self.submit() {
             // Sends end with their submission: the wait is not to end because of them, and their slots are free.
             Ok(_) => {
                 self.collect();
-                self.measures.sent(self.clock.now());
             }
             // What was queued stays in the ring, for the next turn.
             Err(_) => self.counters.send_errors += 1,
@@ -280,8 +290,15 @@ impl Uring {
             return Ok(());
         }
         self.collect();
-        let came = self.completions.iter().filter(|completion| completion.user_data == RECEIVE).count();
-        if (1..COMPANY).contains(&came) { self.wait(COMPANY - came, Some(patience)) } else { Ok(()) }
+        let received = self.completions.iter().filter(|completion| completion.user_data == RECEIVE);
+        // A receive that has ended brings nothing more before it is armed again.
+        let has_ended = received.clone().any(|completion| !cqueue::more(completion.flags));
+        let came = received.count();
+        if !has_ended && (1..COMPANY).contains(&came) {
+            self.wait(COMPANY - came, Some(patience))
+        } else {
+            Ok(())
+        }
     }
 
     fn wait(&mut self, completions: usize, patience: Option<Duration>) -> io::Result<()> {

@@ -41,8 +41,11 @@ impl Worker {
                         self.panicked(now, NOBODY);
                     }
                 }
-                (Note::Own(path), Some(steering)) => steering.learn(now, path, from),
-                (Note::Own(_), None) => {}
+                // What a peer of ours has proved to be its own stays so (as within one engine).
+                (Note::Own(path), Some(steering)) if !self.engine.knows(path) => {
+                    steering.learn(now, path, from);
+                }
+                (Note::Own(_), _) => {}
             }
         }
         for _ in 0..BATCH {
@@ -65,10 +68,10 @@ impl Worker {
             (Content::Relayed(relayed), bytes) => {
                 caught(|| engine.relayed(now, from, relayed, bytes, slab)).is_some()
             }
-            (Content::Datagram(path), bytes) => {
-                let path = *path;
+            (Content::Datagram(path, received), bytes) => {
+                let (path, received) = (*path, *received);
                 let is_check = Class::of(bytes) == Ok(Class::Stun);
-                if caught(|| engine.receive(now, path, bytes, slab)).is_none() {
+                if caught(|| engine.receive_late(now, received, path, bytes, slab)).is_none() {
                     return false;
                 }
                 if is_check && engine.knows(path) {

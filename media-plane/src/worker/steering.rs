@@ -22,28 +22,48 @@ pub struct Steering {
     paths: HashMap<Path, (WorkerIndex, Instant)>,
     handed_over: u64,
     dropped: u64,
+    /// Paths that there was no room for.
+    not_learnt: u64,
+    next_sweep: Instant,
 }
 
 impl Steering {
     #[must_use]
     pub fn new(own: WorkerIndex, workers: u16) -> Self {
-        Self { own, workers, paths: HashMap::new(), handed_over: 0, dropped: 0 }
+        Self {
+            own,
+            workers,
+            paths: HashMap::new(),
+            handed_over: 0,
+            dropped: 0,
+            not_learnt: 0,
+            next_sweep: Instant(0),
+        }
     }
 
     /// The other worker that a datagram is for; `None`: it is ours, or nobody's.
     #[must_use]
-    pub fn owner(&self, path: &Path, datagram: &[u8]) -> Option<WorkerIndex> {
+    pub fn owner(&self, now: Instant, path: &Path, datagram: &[u8]) -> Option<WorkerIndex> {
         if Class::of(datagram) == Ok(Class::Stun) {
             return self.named(datagram).filter(|worker| *worker != self.own);
         }
-        self.paths.get(path).map(|(worker, _)| *worker)
+        let (worker, _) = self.paths.get(path).filter(|(_, at)| now - *at < FORGOTTEN_AFTER)?;
+        Some(*worker)
     }
 
-    /// A worker says that a path is its own.
+    /// A worker says that a path is its own. The one that said so before keeps it as long as it goes on saying so.
     pub fn learn(&mut self, now: Instant, path: Path, owner: WorkerIndex) {
-        if self.paths.len() >= PATHS_MAX && !self.paths.contains_key(&path) {
-            self.paths.retain(|_, (_, at)| now - *at < FORGOTTEN_AFTER);
+        let known = self.paths.get(&path);
+        if known.is_some_and(|(before, at)| *before != owner && now - *at < TAKEN_FOR) {
+            return;
+        }
+        if known.is_none() && self.paths.len() >= PATHS_MAX {
+            if now >= self.next_sweep {
+                self.next_sweep = now + SWEEP_PAUSE;
+                self.paths.retain(|_, (_, at)| now - *at < FORGOTTEN_AFTER);
+            }
             if self.paths.len() >= PATHS_MAX {
+                self.not_learnt += 1;
                 return;
             }
         }
@@ -64,10 +84,11 @@ impl Steering {
     }
 
     #[must_use]
-    pub fn named_counters(&self) -> [(&'static str, u64); 3] {
+    pub fn named_counters(&self) -> [(&'static str, u64); 4] {
         [
             ("worker_datagrams_handed_over", self.handed_over),
             ("worker_datagrams_not_handed_over", self.dropped),
+            ("worker_paths_not_learnt", self.not_learnt),
             ("worker_paths_of_others", self.paths.len() as u64),
         ]
     }
@@ -86,6 +107,9 @@ impl Steering {
 const PATHS_MAX: usize = 65_536;
 /// Checks renew a path every few seconds; without one for this long, its peer is gone (RFC 7675 §5.1).
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+/// Browsers check every two or three seconds: whoever does not for this long may be followed by another at its address.
+const TAKEN_FOR: Duration = Duration::from_secs(10);
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -130,21 +154,35 @@ mod tests {
             ("too short", "0", None),
         ] {
             let owner = owner.map(WorkerIndex);
-            assert_eq!(steering.owner(&path(1), &check(username)), owner, "{name}");
+            assert_eq!(steering.owner(Instant(0), &path(1), &check(username)), owner, "{name}");
         }
-        assert_eq!(steering.owner(&path(1), &[0, 1, 0]), None, "no check at all");
+        assert_eq!(steering.owner(Instant(0), &path(1), &[0, 1, 0]), None, "no check at all");
     }
 
     #[test]
     fn only_what_its_owner_confirmed_is_handed_over() {
         let mut steering = Steering::new(WorkerIndex(1), 2);
-        assert_eq!(steering.owner(&path(1), &check("00abcdef:them")), Some(WorkerIndex(0)));
-        assert_eq!(steering.owner(&path(1), &MEDIA), None, "a check alone turns nothing away");
+        assert_eq!(steering.owner(Instant(0), &path(1), &check("00abcdef:them")), Some(WorkerIndex(0)));
+        assert_eq!(steering.owner(Instant(0), &path(1), &MEDIA), None, "a check alone turns nothing away");
         steering.learn(Instant(0), path(1), WorkerIndex(0));
-        assert_eq!(steering.owner(&path(1), &MEDIA), Some(WorkerIndex(0)));
-        assert_eq!(steering.owner(&path(2), &MEDIA), None, "another path");
+        assert_eq!(steering.owner(Instant(0), &path(1), &MEDIA), Some(WorkerIndex(0)));
+        assert_eq!(steering.owner(Instant(0), &path(2), &MEDIA), None, "another path");
         steering.forget(&path(1));
-        assert_eq!(steering.owner(&path(1), &MEDIA), None, "it came to us");
+        assert_eq!(steering.owner(Instant(0), &path(1), &MEDIA), None, "it came to us");
+    }
+
+    #[test]
+    fn a_path_in_use_is_not_taken_over() {
+        let mut steering = Steering::new(WorkerIndex(1), 3);
+        let mut now = Instant(0);
+        for _ in 0..5 {
+            steering.learn(now, path(1), WorkerIndex(0));
+            steering.learn(now + Duration::from_secs(9), path(1), WorkerIndex(2));
+            now = now + Duration::from_secs(9);
+            assert_eq!(steering.owner(now, &path(1), &MEDIA), Some(WorkerIndex(0)));
+        }
+        steering.learn(now + Duration::from_secs(10), path(1), WorkerIndex(2));
+        assert_eq!(steering.owner(now + Duration::from_secs(10), &path(1), &MEDIA), Some(WorkerIndex(2)));
     }
 
     #[test]
@@ -159,10 +197,13 @@ mod tests {
         }
         let soon = Instant(0) + Duration::from_secs(29);
         steering.learn(soon, number(PATHS_MAX), WorkerIndex(0));
-        assert_eq!(steering.owner(&number(PATHS_MAX), &MEDIA), None, "full");
+        assert_eq!(steering.owner(soon, &number(PATHS_MAX), &MEDIA), None, "full");
+        assert_eq!(steering.not_learnt, 1);
         steering.learn(soon, number(7), WorkerIndex(0));
-        steering.learn(Instant(0) + Duration::from_secs(31), number(PATHS_MAX), WorkerIndex(0));
-        assert_eq!(steering.owner(&number(PATHS_MAX), &MEDIA), Some(WorkerIndex(0)));
+        let later = Instant(0) + Duration::from_secs(31);
+        assert_eq!(steering.owner(later, &number(8), &MEDIA), None, "not confirmed for too long");
+        steering.learn(later, number(PATHS_MAX), WorkerIndex(0));
+        assert_eq!(steering.owner(later, &number(PATHS_MAX), &MEDIA), Some(WorkerIndex(0)));
         assert_eq!(steering.paths.len(), 2, "the new one, and the one that was renewed");
     }
 }

@@ -282,7 +282,8 @@ fn what_overflows_between_workers_is_counted_and_nothing_else_suffers() {
         let mut subscriber = worker.join(3);
         worker.must(publication(4, 2, None));
         worker.must(subscription(5, 3, 4));
-        demands.note(Note::Demand(Demand { layers_max: 1, ..Demand::nothing(PublicationId(4)) }));
+        let demand = Note::Demand(Demand { layers_max: 1, ..Demand::nothing(PublicationId(4)) });
+        demands.note(demand);
         demands.ring();
         while worker.counter("demands_received") == 0 {
             thread::sleep(Duration::from_millis(1));
@@ -291,6 +292,11 @@ fn what_overflows_between_workers_is_counted_and_nothing_else_suffers() {
         for sequence in 1..=count {
             publisher.send(sequence);
             assert_eq!(subscriber.receive(), sequence, "{io:?}");
+            if sequence % 50 == 0 {
+                // As another worker says it: what is not said again is not needed any more.
+                demands.note(demand);
+                demands.ring();
+            }
         }
         let no_room = worker.counter("relayed_discarded_no_room");
         assert!(no_room > 0, "{io:?}");

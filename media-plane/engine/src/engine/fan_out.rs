@@ -136,6 +136,9 @@ impl<C: Cipher> Engine<C> {
             let Some(packet) = waiting.get_mut(usize::from(index)) else { break };
             *in_hand = Some((index, subscriber));
             next = packet.next;
+            if packet.faulty {
+                continue;
+            }
             let mut copying = Copying {
                 now,
                 wall_clock,

@@ -1,5 +1,6 @@
 //! Claims about a room on several workers: its packets go to all of them, and what is needed comes back.
 
+mod panics;
 mod property;
 mod streams;
 mod workers;
