@@ -178,7 +178,7 @@ mod tests {
         for _ in 0..5 {
             steering.learn(now, path(1), WorkerIndex(0));
             steering.learn(now + Duration::from_secs(9), path(1), WorkerIndex(2));
-            now = now + Duration::from_secs(9);
+            now += Duration::from_secs(9);
             assert_eq!(steering.owner(now, &path(1), &MEDIA), Some(WorkerIndex(0)));
         }
         steering.learn(now + Duration::from_secs(10), path(1), WorkerIndex(2));
