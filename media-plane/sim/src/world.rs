@@ -1,30 +1,24 @@
 //! A virtual clock, a queue of what arrives when, and an engine among clients: a run is told by its scenario and one seed.
 
+mod specs;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use engine::command::{
-    AudioLevels, Codec, Command, EncodingSpec, Extensions, Home, IceCredentials, MediaKind, PayloadCodec,
-    PayloadMapping, PeerSpec, PublicationSpec, RoomSpec, SubscriptionSpec, UplinkFeedback,
-};
+use engine::command::{AudioLevels, Command, IceCredentials, MediaKind, RoomSpec, SubscriptionSpec};
 use engine::counters::Counters;
 use engine::event::{Event, TransportState};
 use engine::path::{Path, Protocol};
 use srtp::keys::{Keys, Profile};
-use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId, WorkerIndex};
-use units::rtp::{Mid, Ssrc};
+use units::handle::{PeerId, WorkerIndex};
 use units::time::Instant;
 
-use crate::camera::{AUDIO_CLOCK_RATE, LAYERS, VIDEO_CLOCK_RATE};
 use crate::client::checks::Checks;
 use crate::client::decoder::Shown;
 use crate::client::fault::Faulty;
 use crate::client::receiver::Receiver;
-use crate::client::sender::{
-    AUDIO_PAYLOAD_TYPE, AUDIO_SSRC, RTX_PAYLOAD_TYPE, Sender, Source, VIDEO_PAYLOAD_TYPE, rtx_ssrc,
-    video_ssrc,
-};
+use crate::client::sender::{Sender, Source};
 use crate::client::{Client, Outgoing};
 use crate::film::Take;
 use crate::link::Link;
@@ -32,6 +26,9 @@ use crate::oracle::{Fared, Oracle, Violation};
 use crate::random::Random;
 use crate::scenario::{Fault, Scenario, Wish};
 use crate::worker::{CROSSING_MAX, Crossing, Out, Worker};
+use crate::world::specs::{
+    REMOTE_UFRAG, ROOM, low_u16, peer_id, peer_spec, publication_spec, ssrcs, subscription_spec,
+};
 
 pub struct World {
     scenario: Scenario,
@@ -495,109 +492,9 @@ impl Trace {
     }
 }
 
-fn peer_spec(number: usize, credentials: &IceCredentials) -> PeerSpec {
-    PeerSpec {
-        id: peer_id(number),
-        room: ROOM,
-        local_ice: vec![credentials.clone()],
-        remote_ufrags: vec![REMOTE_UFRAG.into()],
-        receive_extensions: Extensions::default(),
-        send_extensions: Extensions::default(),
-        uplink_feedback: UplinkFeedback::None,
-        rtcp_ssrc: Ssrc(0x99),
-    }
-}
-
-fn publication_spec(kind: MediaKind) -> PublicationSpec {
-    let is_video = kind == MediaKind::Video;
-    let codec = if is_video {
-        PayloadCodec {
-            payload_type: VIDEO_PAYLOAD_TYPE,
-            codec: Codec::Vp8,
-            clock_rate: VIDEO_CLOCK_RATE,
-            rtx_payload_type: Some(RTX_PAYLOAD_TYPE),
-        }
-    } else {
-        PayloadCodec {
-            payload_type: AUDIO_PAYLOAD_TYPE,
-            codec: Codec::Opus,
-            clock_rate: AUDIO_CLOCK_RATE,
-            rtx_payload_type: None,
-        }
-    };
-    let video = (0..LAYERS).map(|layer| EncodingSpec {
-        rid: None,
-        ssrc: Some(video_ssrc(layer)),
-        rtx_ssrc: Some(rtx_ssrc(layer)),
-    });
-    let audio = EncodingSpec { rid: None, ssrc: Some(AUDIO_SSRC), rtx_ssrc: None };
-    PublicationSpec {
-        id: publication_id(kind),
-        peer: peer_id(0),
-        kind,
-        mid: mid(kind),
-        codecs: vec![codec],
-        encodings: if is_video { video.collect() } else { vec![audio] },
-        muted: false,
-        nack: is_video,
-        pli: is_video,
-        fir: false,
-        encrypted: false,
-        home: Some(Home { worker: WorkerIndex(0), room: ROOM }),
-    }
-}
-
-fn subscription_spec(number: usize, kind: MediaKind, wish: Wish) -> SubscriptionSpec {
-    let [audio, video, rtx] = ssrcs(number);
-    let is_video = kind == MediaKind::Video;
-    let payload = |payload_type, rtx| PayloadMapping { from: payload_type, to: payload_type, rtx, red: None };
-    SubscriptionSpec {
-        id: SubscriptionId(number as u64 * 10 + u64::from(is_video)),
-        peer: peer_id(number),
-        publication: publication_id(kind),
-        mid: mid(kind),
-        ssrc: if is_video { video } else { audio },
-        rtx_ssrc: is_video.then_some(rtx),
-        payloads: vec![
-            payload(AUDIO_PAYLOAD_TYPE, None),
-            payload(VIDEO_PAYLOAD_TYPE, Some(RTX_PAYLOAD_TYPE)),
-        ],
-        paused: false,
-        layer_max: wish.layer_max,
-        temporal_layer_max: wish.temporal_layer_max,
-        frame_rate_max: None,
-        playout_delay: None,
-        strip_packet_trailer: false,
-        cname: String::from("publisher"),
-    }
-}
-
 fn path(remote: SocketAddr) -> Path {
     Path { protocol: Protocol::Udp, local: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), remote }
 }
 
-fn peer_id(number: usize) -> PeerId {
-    PeerId(100 + number as u64)
-}
-
-fn publication_id(kind: MediaKind) -> PublicationId {
-    PublicationId(if kind == MediaKind::Video { 2 } else { 1 })
-}
-
-fn mid(kind: MediaKind) -> Mid {
-    Mid::new(if kind == MediaKind::Video { b"1" } else { b"0" }).expect("one byte")
-}
-
-/// Of audio, video and retransmissions to a subscriber.
-fn ssrcs(number: usize) -> [Ssrc; 3] {
-    [1, 2, 3].map(|kind| Ssrc(u32::from(low_u16(number)) << 16 | kind))
-}
-
-fn low_u16(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
-const ROOM: RoomId = RoomId(1);
-const REMOTE_UFRAG: &str = "client";
 const MOOD_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
 const STRANGE_INTERVAL: Duration = Duration::from_millis(100);

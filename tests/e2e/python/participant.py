@@ -6,6 +6,8 @@ import math
 import numpy
 from livekit import rtc
 
+from conftest import until
+
 SAMPLE_RATE = 48_000
 SAMPLES = SAMPLE_RATE // 20  # 50 ms
 # Mean amplitude of what counts as heard, and pictures that count as seen.
@@ -110,3 +112,18 @@ class Participant:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.room.disconnect()
+
+
+async def everything_arrives(crowd, names):
+    """Waits until each participant sees the pictures and hears the tone of every other one."""
+
+    def missing():
+        for participant, name in zip(crowd, names):
+            for other in names:
+                if other != name and (
+                    participant.video_frames.get(other, 0) < PICTURES
+                    or participant.audio_energy.get(other, 0) < AUDIBLE
+                ):
+                    yield name, other
+
+    await until("every track everywhere", 90, lambda: next(missing(), None) is None)

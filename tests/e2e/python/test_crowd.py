@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from conftest import until
-from participant import AUDIBLE, PICTURES, Participant
+from participant import Participant, everything_arrives
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,16 +39,7 @@ async def test_every_track_arrives_everywhere_and_all_is_freed(server):
             await participant.publish_tone()
             await participant.publish_picture(160, 90, fps=5)
 
-        def missing():
-            for participant, name in zip(crowd, names):
-                for other in names:
-                    if other != name and (
-                        participant.video_frames.get(other, 0) < PICTURES
-                    or participant.audio_energy.get(other, 0) < AUDIBLE
-                    ):
-                        yield name, other
-
-        await until("every track everywhere", 90, lambda: next(missing(), None) is None)
+        await everything_arrives(crowd, names)
         counts = gauges(server)
         assert counts["participants"] == CROWD
         assert counts["worker peers"] >= CROWD

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from conftest import Server, free_udp_ports, until
-from participant import AUDIBLE, PICTURES, Participant
+from participant import Participant, everything_arrives
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,16 +29,7 @@ async def test_participants_on_two_workers_hear_and_see_each_other(server):
             await participant.publish_tone()
             await participant.publish_picture(320, 180, fps=5)
 
-        def missing():
-            for participant, name in zip(crowd, NAMES):
-                for other in NAMES:
-                    if other != name and (
-                        participant.video_frames.get(other, 0) < PICTURES
-                        or participant.audio_energy.get(other, 0) < AUDIBLE
-                    ):
-                        yield name, other
-
-        await until("every track everywhere", 90, lambda: next(missing(), None) is None)
+        await everything_arrives(crowd, NAMES)
         workers = server.counts()["media"][0]["workers"]
         assert all(worker["peers"] > 0 for worker in workers), workers
         assert all(worker["packets_relayed"] > 0 for worker in workers), workers

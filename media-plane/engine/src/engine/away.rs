@@ -7,6 +7,7 @@ use units::time::Instant;
 use crate::arrivals::Origin;
 use crate::command::{Home, PublicationSpec, Refusal};
 use crate::discard::RelayReason;
+use crate::engine::key_frames::next_key_frame_request;
 use crate::engine::media::{Arrival, Learnt};
 use crate::engine::{Engine, TICK_MIN};
 use crate::outbox::Outbox;
@@ -99,7 +100,9 @@ impl<C: Cipher> Engine<C> {
 
     /// Key frames are wanted of a publication whose home is elsewhere.
     pub(super) fn key_frames_wanted_of_home(&mut self, now: Instant, slot: Slot<PublicationId>) {
-        if let Some(at) = self.publications.get(slot).and_then(next_key_frame_request) {
+        if let Some(at) =
+            self.publications.get(slot).and_then(|publication| next_key_frame_request(publication, None))
+        {
             self.demand_timers.bring_forward(slot, at.max(now));
         }
     }
@@ -122,7 +125,7 @@ impl<C: Cipher> Engine<C> {
         let mut demand = self.needed(slot)?;
         let publication = self.publications.get_mut(slot)?;
         let home = publication.away()?.home;
-        if !demand.is_nothing() && next_key_frame_request(publication).is_some_and(|at| at <= now) {
+        if !demand.is_nothing() && next_key_frame_request(publication, None).is_some_and(|at| at <= now) {
             let encodings = (0..).zip(&mut publication.encodings);
             for (wished, (layer, encoding)) in demand.key_frames.iter_mut().zip(encodings) {
                 let wish = encoding.key_frame.wish();
@@ -138,7 +141,7 @@ impl<C: Cipher> Engine<C> {
             }
         }
         let publication = self.publications.get(slot)?;
-        let key_frame = next_key_frame_request(publication).filter(|_| !demand.is_nothing());
+        let key_frame = next_key_frame_request(publication, None).filter(|_| !demand.is_nothing());
         publication.away()?.again_at().into_iter().chain(key_frame).min()
     }
 
@@ -222,15 +225,6 @@ impl<C: Cipher> Engine<C> {
             }
         });
     }
-}
-
-/// When the home is to be asked for a key frame. What it knows of the way to the publisher is not known here.
-fn next_key_frame_request(publication: &Publication) -> Option<Instant> {
-    if publication.spec.muted || !(publication.spec.pli || publication.spec.fir) {
-        return None;
-    }
-    let encodings = (0..).zip(&publication.encodings);
-    encodings.filter_map(|(layer, encoding)| encoding.key_frame.next_at(layer, None)).min()
 }
 
 /// What could not be asked for is asked for as soon as it may be.

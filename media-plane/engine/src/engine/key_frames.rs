@@ -98,7 +98,10 @@ pub(super) fn next_key_frame_request(publication: &Publication, rtt: Option<Dura
     if publication.spec.muted || !(publication.spec.pli || publication.spec.fir) {
         return None;
     }
-    let encodings = (0..).zip(&publication.encodings).filter(|(_, encoding)| encoding.source.is_some());
+    // A home elsewhere is asked for any layer: it knows the sources.
+    let is_away = publication.away().is_some();
+    let encodings = (0..).zip(&publication.encodings);
+    let encodings = encodings.filter(|(_, encoding)| is_away || encoding.source.is_some());
     encodings.filter_map(|(layer, encoding)| encoding.key_frame.next_at(layer, rtt)).min()
 }
 
