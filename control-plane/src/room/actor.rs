@@ -19,6 +19,7 @@ use crate::media::in_flight::{Answer, Refusal};
 use crate::media::plane::{PlaneLost, Submission};
 use crate::negotiate::setup::Setup;
 use crate::room::admission;
+use crate::room::call::{self, Call, CallError, CallId};
 use crate::room::census::{Refusals, Tally};
 use crate::room::clock::Clock;
 use crate::room::effect::{ConnectionId, Effects, Refused, Say};
@@ -53,6 +54,9 @@ pub struct Actor {
     /// Joins that are not answered yet.
     waiting: HashMap<ConnectionId, oneshot::Sender<Result<Joined, JoinError>>>,
     connections: u64,
+    /// Calls that are not answered yet.
+    callers: HashMap<CallId, oneshot::Sender<Result<call::Answer, CallError>>>,
+    calls: u64,
     queue: Queue<Submission, Vec<Command>>,
     /// Resumes for which the media plane is asked what data it has.
     resumes: FuturesUnordered<BoxFuture<'static, Resume>>,
@@ -101,6 +105,8 @@ impl Actor {
             sinks: HashMap::new(),
             waiting: HashMap::new(),
             connections: 0,
+            callers: HashMap::new(),
+            calls: 0,
             queue: Queue::new(),
             resumes: FuturesUnordered::new(),
             tally,
@@ -158,7 +164,11 @@ impl Actor {
                 Say::Send { connection, .. } | Say::Token { connection, .. } => {
                     room.connections.contains_key(connection)
                 }
-                Say::Joined { .. } | Say::Denied { .. } | Say::TurnedAway { .. } | Say::Close { .. } => true,
+                Say::Joined { .. }
+                | Say::Denied { .. }
+                | Say::TurnedAway { .. }
+                | Say::Close { .. }
+                | Say::Answered { .. } => true,
             });
         }
     }
@@ -173,10 +183,19 @@ impl Actor {
                 self.sinks.remove(&connection);
                 self.step(Request::Disconnected { connection });
             }
+            Some(Letter::Call { call, reply }) => self.call(call, reply),
             Some(Letter::Close { reason }) => self.step(Request::Close { reason }),
             // The registry and every handle are gone: so is the server.
             None => self.step(Request::Close { reason: DisconnectReason::ServerShutdown }),
         }
+    }
+
+    fn call(&mut self, call: Box<Call>, reply: oneshot::Sender<Result<call::Answer, CallError>>) {
+        self.calls += 1;
+        let id = CallId(self.calls);
+        self.callers.retain(|_, caller| !caller.is_closed());
+        self.callers.insert(id, reply);
+        self.step(Request::Call { id, call });
     }
 
     fn arrive(&mut self, join: Join, reply: oneshot::Sender<Result<Joined, JoinError>>) {
@@ -244,6 +263,9 @@ impl Actor {
             self.sinks.remove(&connection);
             let _ = reply.send(Err(JoinError::Unavailable));
         }
+        for (_, caller) in self.callers.drain() {
+            let _ = caller.send(Err(CallError::Unavailable));
+        }
         // Who has left already is not in the room any more: nobody else would say it.
         unsaid.into_iter().filter(is_farewell).for_each(|say| self.say(say));
         self.step(Request::MediaLost);
@@ -308,6 +330,12 @@ impl Actor {
                 self.sinks.remove(&connection);
                 self.reply(connection, Err(error));
             }
+            Say::Answered { call, answer } => {
+                if let Some(caller) = self.callers.remove(&call) {
+                    // Whoever called may have given up.
+                    let _ = caller.send(*answer);
+                }
+            }
         }
     }
 
@@ -353,7 +381,11 @@ fn is_farewell(say: &Say) -> bool {
     match say {
         Say::Send { message, .. } => matches!(**message, signal_response::Message::Leave(_)),
         Say::Close { .. } => true,
-        Say::Token { .. } | Say::Joined { .. } | Say::TurnedAway { .. } | Say::Denied { .. } => false,
+        Say::Token { .. }
+        | Say::Joined { .. }
+        | Say::TurnedAway { .. }
+        | Say::Denied { .. }
+        | Say::Answered { .. } => false,
     }
 }
 

@@ -6,6 +6,7 @@ use livekit_protocol::signal_response::Message;
 use proto::media::v1::command;
 
 use crate::auth::grants::Claims;
+use crate::room::call::{Answer, CallError, CallId};
 use crate::room::join::JoinError;
 use crate::room::names::ParticipantSid;
 
@@ -25,7 +26,7 @@ pub struct Effects {
     pub refused: Vec<Refused>,
 }
 
-/// Something to tell a client, or the one who waits for its join.
+/// Something to tell a client, or the one who waits for a join or a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Say {
     Send {
@@ -53,6 +54,11 @@ pub enum Say {
     Denied {
         connection: ConnectionId,
         error: JoinError,
+    },
+    /// What a call of the server API is told.
+    Answered {
+        call: CallId,
+        answer: Box<Result<Answer, CallError>>,
     },
 }
 

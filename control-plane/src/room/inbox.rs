@@ -3,6 +3,7 @@
 use livekit_protocol::{DisconnectReason, signal_request};
 use tokio::sync::oneshot;
 
+use crate::room::call::{Answer, Call, CallError};
 use crate::room::effect::ConnectionId;
 use crate::room::join::{Join, JoinError, Joined};
 
@@ -19,6 +20,11 @@ pub enum Letter {
     },
     Disconnected {
         connection: ConnectionId,
+    },
+    /// A reply that is dropped means that the room closed meanwhile.
+    Call {
+        call: Box<Call>,
+        reply: oneshot::Sender<Result<Answer, CallError>>,
     },
     Close {
         reason: DisconnectReason,

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::media::placement::Planes;
 use crate::room::actor::{Actor, Start};
 use crate::room::admission;
+use crate::room::call::{Answer, Call, CallError};
 use crate::room::census::{Counts, Refusals, Tally};
 use crate::room::clock::Clock;
 use crate::room::effect::{ConnectionId, Refused};
@@ -82,6 +83,16 @@ impl Registry {
             tracing::info!(room = join.arrival.room, identity = join.arrival.claims.identity, "join denied");
         }
         joined
+    }
+
+    /// Asks something of a room that is there. The answer comes when what it changed is written.
+    pub async fn call(&self, room: &str, call: Call) -> Result<Answer, CallError> {
+        let entry = self.rooms.find(room).ok_or(CallError::RoomNotFound)?;
+        let (reply, answer) = oneshot::channel();
+        let letter = Letter::Call { call: Box::new(call), reply };
+        // It closes just now: who asks later finds none.
+        entry.inbox.send(letter).await.map_err(|_| CallError::RoomNotFound)?;
+        answer.await.unwrap_or(Err(CallError::RoomNotFound))
     }
 
     /// While memory is low nobody new is let in; who is there stays, and may resume.

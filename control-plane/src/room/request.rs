@@ -3,6 +3,7 @@
 use livekit_protocol::{DisconnectReason, signal_request};
 use proto::media::v1 as proto;
 
+use crate::room::call::{Call, CallId};
 use crate::room::effect::ConnectionId;
 use crate::room::join::Arrival;
 
@@ -33,6 +34,11 @@ pub enum Request {
     /// The room is closed for everybody.
     Close {
         reason: DisconnectReason,
+    },
+    /// The server API asks for something.
+    Call {
+        id: CallId,
+        call: Box<Call>,
     },
     Tick,
 }

@@ -28,6 +28,7 @@ use livekit_protocol::signal_request::Message;
 use proto::event::Event;
 use proto::media::v1 as proto;
 
+use crate::room::call;
 use crate::room::clock::Time;
 use crate::room::effect::{ConnectionId, Effects, Refused};
 use crate::room::mint::Mint;
@@ -59,6 +60,7 @@ pub fn step(
         Request::Refused { key, reason } => refusing::refused(&mut turn, &key, reason),
         Request::MediaLost => leaving::media_lost(&mut turn),
         Request::Close { reason } => leaving::close(&mut turn, reason),
+        Request::Call { id, call } => call::perform(&mut turn, id, *call),
         Request::Tick => ticking::tick(&mut turn),
     }
     turn.finish()

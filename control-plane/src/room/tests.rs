@@ -2,6 +2,7 @@
 //! hold after every step.
 
 mod actor;
+mod calls;
 mod client;
 mod codecs;
 mod dynacast;
@@ -32,6 +33,7 @@ use crate::auth::grants::{Claims, VideoGrant};
 use crate::config::Config;
 use crate::negotiate::codec::EnabledCodecs;
 use crate::negotiate::setup::{Candidate, Protocol, Setup};
+use crate::room::call::{Answer, Call, CallError, CallId};
 use crate::room::clock::Time;
 use crate::room::effect::{ConnectionId, Effects, Refused, Say};
 use crate::room::join::{Arrival, JoinError};
@@ -57,6 +59,7 @@ pub(super) struct World {
     pub(super) closed: BTreeSet<ConnectionId>,
     pub(super) denied: BTreeMap<ConnectionId, JoinError>,
     pub(super) refused: Vec<Refused>,
+    pub(super) answers: BTreeMap<CallId, Result<Answer, CallError>>,
     pub(super) resources: BTreeMap<Name, proto::Resource>,
     /// Commands that are no upserts or deletions.
     pub(super) orders: Vec<Command>,
@@ -126,6 +129,7 @@ impl World {
             closed: BTreeSet::new(),
             denied: BTreeMap::new(),
             refused: Vec::new(),
+            answers: BTreeMap::new(),
             resources: BTreeMap::new(),
             orders: Vec::new(),
             connections: 0,
@@ -242,6 +246,14 @@ impl World {
         self.resources.keys().filter(|name| matches(name)).count()
     }
 
+    /// Asks something as the server API does; absent: it is answered later.
+    pub(super) fn call(&mut self, call: Call) -> Option<Result<Answer, CallError>> {
+        self.connections += 1;
+        let id = CallId(self.connections);
+        self.step(Request::Call { id, call: Box::new(call) });
+        self.answers.remove(&id)
+    }
+
     fn perform(&mut self, effects: Effects) {
         for write in effects.writes {
             match write {
@@ -261,6 +273,9 @@ impl World {
                 }
                 Say::Denied { connection, error } => {
                     self.denied.insert(connection, error);
+                }
+                Say::Answered { call, answer } => {
+                    assert!(self.answers.insert(call, *answer).is_none(), "{call:?} is answered twice");
                 }
             }
         }

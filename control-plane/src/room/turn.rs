@@ -10,6 +10,7 @@ use proto::command::Command;
 use proto::media::v1 as proto;
 use proto::resource_key::Key;
 
+use crate::room::call::{Answer, CallError, CallId};
 use crate::room::clock::Time;
 use crate::room::effect::{ConnectionId, Effects, Refused, Say};
 use crate::room::mint::Mint;
@@ -89,6 +90,11 @@ impl<'a> Turn<'a> {
 
     pub fn say(&mut self, say: Say) {
         self.effects.says.push(say);
+    }
+
+    /// Answers a call, in the step that it came with or in a later one.
+    pub fn answer(&mut self, call: CallId, answer: Result<Answer, CallError>) {
+        self.effects.says.push(Say::Answered { call, answer: Box::new(answer) });
     }
 
     pub fn refuse(&mut self, what: Refused) {

@@ -16,6 +16,7 @@ use crate::auth::token::Keys;
 use crate::config::Config;
 use crate::media::placement::Planes;
 use crate::media::plane::Plane;
+use crate::room::call::{Answer, Call, CallError};
 use crate::room::census::Counts;
 use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
 use crate::room::registry::{Context, Registry};
@@ -324,4 +325,23 @@ async fn closed_rooms_are_forgotten_and_open_again() {
     closing.await.unwrap();
     assert_eq!(said(&mut outgoing), ["leave", "(close)"]);
     assert_eq!(registry.counts(), Counts::default());
+}
+
+#[tokio::test]
+async fn a_call_is_answered_when_what_it_changed_is_written() {
+    let mut stage = Stage::start().await;
+    let registry = registry(vec![stage.plane.clone()], Config::default());
+    let remove = || Call::RemoveParticipant { identity: "alice".to_owned() };
+    assert_eq!(registry.call("r", remove()).await, Err(CallError::RoomNotFound));
+    let (_alice, _outgoing) = inside(&registry, &mut stage, "alice").await;
+    let calling = tokio::spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.call("r", remove()).await }
+    });
+    let written = stage.written().await;
+    assert!(kinds(&written).iter().all(|kind| *kind == "delete"), "{:?}", kinds(&written));
+    assert!(!calling.is_finished(), "the deletions are not acknowledged");
+    stage.acknowledge(&written, Vec::new()).await;
+    assert_eq!(calling.await.unwrap(), Ok(Answer::Done));
+    assert_eq!(registry.call("r", remove()).await, Err(CallError::ParticipantNotFound));
 }
