@@ -4,6 +4,7 @@ pub mod default;
 pub mod duration;
 pub mod keys;
 pub mod known;
+pub mod live;
 pub mod network;
 pub mod outline;
 pub mod port_range;

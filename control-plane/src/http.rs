@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use crate::auth::bearer;
 use crate::auth::token::Keys;
-use crate::config::Config;
+use crate::config::live::Live;
 use crate::debug;
 use crate::http::gate::{Pass, Refusal};
 use crate::page;
@@ -39,7 +39,7 @@ use crate::signal::status::{Rejection, text};
 /// What requests are answered from.
 #[derive(Clone, Debug)]
 pub struct Site {
-    pub config: Arc<Config>,
+    pub config: Live,
     pub keys: Arc<Keys>,
     pub registry: Arc<Registry>,
     pub counters: Arc<Counters>,
@@ -64,7 +64,8 @@ pub fn routes(site: Site) -> Router {
         .route("/rtc/validate", any(door::validate_v0))
         .route("/rtc/v1/validate", any(door::validate_v1))
         .fallback(not_found);
-    let routes = if site.config.development { debug::add_routes(page::add_routes(routes)) } else { routes };
+    let routes =
+        if site.config.now().development { debug::add_routes(page::add_routes(routes)) } else { routes };
     routes.with_state(site)
 }
 
@@ -126,7 +127,7 @@ fn place(site: &Site, peer: &Peer, has_token: bool) -> Result<Option<Pass>, Refu
         peer.pass.authenticated();
         return Ok(None);
     }
-    if site.config.trusted_proxies.is_empty() || peer.client == peer.address.ip() {
+    if site.config.now().trusted_proxies.is_empty() || peer.client == peer.address.ip() {
         return Ok(None);
     }
     peer.pass.behind(Instant::now(), peer.client).map(Some)
@@ -135,14 +136,15 @@ fn place(site: &Site, peer: &Peer, has_token: bool) -> Result<Option<Pass>, Refu
 /// Finds out who is behind the connection's address.
 fn recognise(site: &Site, request: &mut Request) -> Option<Peer> {
     let mut peer = request.extensions().get::<Peer>()?.clone();
-    peer.client = client_address::address(request.headers(), peer.address.ip(), &site.config.trusted_proxies);
+    let config = site.config.now();
+    peer.client = client_address::address(request.headers(), peer.address.ip(), &config.trusted_proxies);
     request.extensions_mut().insert(peer.clone());
     Some(peer)
 }
 
 /// LiveKit's health check; in development mode, a browser that asks for a page gets one.
 async fn health(State(site): State<Site>, headers: HeaderMap) -> Response {
-    if site.config.development && page::wanted(&headers) {
+    if site.config.now().development && page::wanted(&headers) {
         return page::html();
     }
     text(StatusCode::OK, "OK")
@@ -199,15 +201,16 @@ mod tests {
 
     use super::*;
     use crate::auth::grants::{Claims, VideoGrant};
+    use crate::config::Config;
     use crate::http::gate::Gate;
     use crate::media::placement::Planes;
     use crate::room::registry::Context;
 
     /// The whole surface on a real socket; its rooms have no media plane.
     async fn start(config: Config) -> SocketAddr {
-        let config = Arc::new(config);
+        let config = Live::new(config);
         let context = Context {
-            config: Arc::clone(&config),
+            config: config.clone(),
             keys: Arc::new(keys()),
             planes: Planes::new(Vec::new()),
             server_info: ServerInfo::default(),
@@ -222,7 +225,7 @@ mod tests {
         let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let routes = routes(site.clone());
-        let gate = Gate::new(&site.config.trusted_proxies);
+        let gate = Gate::new(&site.config.now().trusted_proxies);
         tokio::spawn(serve::serve(listener, site, routes, gate, CancellationToken::new()));
         address
     }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Some(Command::CreateJoinToken(create)) => settle::signing_keys(&create.source, create.dev)
             .and_then(|keys| create_token::run(SystemTime::now(), create, &keys))
             .and_then(|token| print(&token)),
-        None => settle::settle(&arguments.serve).and_then(server::run),
+        None => settle::settle(&arguments.serve).and_then(|settled| server::run(arguments.serve, settled)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,7 +61,7 @@ async fn token(State(site): State<Site>, RawQuery(query): RawQuery) -> Response 
         ..Claims::default()
     };
     let key = site.keys.first_api_key();
-    match key.and_then(|key| site.keys.sign(SystemTime::now(), key, &claims, TOKEN_LIFE)) {
+    match key.and_then(|key| site.keys.sign(SystemTime::now(), &key, &claims, TOKEN_LIFE)) {
         Some(token) => axum::Json(serde_json::json!({ "token": token })).into_response(),
         None => text(StatusCode::SERVICE_UNAVAILABLE, "no API key is configured"),
     }

@@ -3,6 +3,7 @@
 pub mod external_address;
 pub mod media_planes;
 pub mod memory;
+pub mod reload;
 pub mod signals;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use livekit_protocol::{DisconnectReason, ServerInfo};
-use logs::stderr;
+use logs::stderr::{self, Filter};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
@@ -19,27 +20,30 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::Serve;
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::config::settle::Settled;
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
 use crate::metrics;
 use crate::room::registry::{Context, Registry};
 use crate::server::media_planes::MediaPlanes;
+use crate::server::reload::Reloading;
 use crate::server::signals::Signals;
 
 /// Runs until told to stop by a signal.
 ///
 /// # Errors
 /// A sentence for the operator, if it cannot start.
-pub fn run(settled: Settled) -> Result<(), String> {
+pub fn run(arguments: Serve, settled: Settled) -> Result<(), String> {
     let logging = &settled.config.logging;
     let logs = stderr::start(logging.level.as_deref().unwrap_or("info"), logging.json)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
-    let served = runtime.block_on(start_and_serve(settled));
+    let served = runtime.block_on(start_and_serve(arguments, settled, logs.filter()));
     // Nothing that is still running is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let dropped = logs.dropped().dropped_lines();
@@ -49,11 +53,13 @@ pub fn run(settled: Settled) -> Result<(), String> {
     served
 }
 
-async fn start_and_serve(settled: Settled) -> Result<(), String> {
+async fn start_and_serve(arguments: Serve, settled: Settled, filter: Filter) -> Result<(), String> {
     let Settled { mut config, keys, bind, remarks, warnings } = settled;
     remarks.iter().for_each(|remark| tracing::info!("{remark}"));
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut signals = Signals::listen()?;
+    let hangup = signals::hangup()?;
+    let at_start = config.clone();
     find_external_address(&mut config).await;
     // Bound before anything else is started, for a port in use is the most common mistake. Clients that connect
     // already wait in the backlog.
@@ -67,6 +73,8 @@ async fn start_and_serve(settled: Settled) -> Result<(), String> {
         tokio::spawn(metrics::listen::serve(listener, site.clone(), stop.clone()));
     }
     tokio::spawn(memory::watch(site.clone(), stop.clone()));
+    let (config, keys) = (site.config.clone(), Arc::clone(&site.keys));
+    tokio::spawn(Reloading { arguments, at_start, config, keys, filter }.run(hangup, stop.clone()));
     let ending = drain(&site, &mut signals).await;
     end(&site, media_planes, ending).await;
     stop.cancel();
@@ -74,13 +82,14 @@ async fn start_and_serve(settled: Settled) -> Result<(), String> {
 }
 
 fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlanes) -> Site {
-    let config = Arc::new(config);
+    let server_info = server_info(&config);
+    let config = Live::new(config);
     let keys = Arc::new(keys);
     let context = Context {
-        config: Arc::clone(&config),
+        config: config.clone(),
         keys: Arc::clone(&keys),
         planes: media_planes.planes(),
-        server_info: server_info(&config),
+        server_info,
     };
     Site {
         config,
@@ -92,7 +101,7 @@ fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlan
 }
 
 fn listen(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) {
-    let gate = Gate::new(&site.config.trusted_proxies);
+    let gate = Gate::new(&site.config.now().trusted_proxies);
     let routes: Router = routes(site.clone());
     let addresses: Vec<String> = listeners
         .iter()
@@ -103,7 +112,7 @@ fn listen(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) {
         tokio::spawn(serve::serve(listener, site.clone(), routes.clone(), gate.clone(), stop.clone()));
     }
     tracing::info!("listening on {}", addresses.join(" and "));
-    if site.config.development {
+    if site.config.now().development {
         tracing::warn!("development mode: whoever reaches this port can let himself into any room");
     }
 }
@@ -118,11 +127,12 @@ enum Ending {
 /// Waits for the first signal, and then until nobody is left, the deadline, or the second signal.
 async fn drain(site: &Site, signals: &mut Signals) -> Ending {
     let name = signals.next().await;
-    let deadline = Instant::now() + site.config.drain_timeout;
+    let patience = site.config.now().drain_timeout;
+    let deadline = Instant::now() + patience;
     let participants = site.registry.counts().participants;
     tracing::info!(
         participants,
-        deadline_s = site.config.drain_timeout.as_secs(),
+        deadline_s = patience.as_secs(),
         "{name}: no new rooms from now on; ending when nobody is left, or at once with another signal"
     );
     tokio::select! {

@@ -1,6 +1,7 @@
 //! Verifies and signs access tokens: JSON Web Tokens (RFC 7519) with HMAC-SHA256, keyed by `iss`.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -11,27 +12,39 @@ use zeroize::Zeroizing;
 
 use crate::auth::grants::Claims;
 
-/// API keys and their secrets, in the order of the configuration.
-#[derive(Clone, Default)]
+/// API keys and their secrets, in the order of the configuration. They may be replaced while others use them.
+#[derive(Default)]
 pub struct Keys {
-    secrets: IndexMap<String, Zeroizing<String>>,
+    secrets: RwLock<Arc<Secrets>>,
 }
+
+type Secrets = IndexMap<String, Zeroizing<String>>;
 
 impl Keys {
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { secrets: pairs.into_iter().map(|(key, secret)| (key, Zeroizing::new(secret))).collect() }
+        let secrets: Secrets = pairs.into_iter().map(|(key, secret)| (key, Zeroizing::new(secret))).collect();
+        Self { secrets: RwLock::new(Arc::new(secrets)) }
+    }
+
+    /// From now on, those of `other` are ours and no others.
+    pub fn replace(&self, other: &Self) {
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = other.now();
     }
 
     pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
+        self.now().is_empty()
     }
 
     pub fn contains(&self, api_key: &str) -> bool {
-        self.secrets.contains_key(api_key)
+        self.now().contains_key(api_key)
     }
 
-    pub fn first_api_key(&self) -> Option<&str> {
-        self.secrets.keys().next().map(String::as_str)
+    pub fn first_api_key(&self) -> Option<String> {
+        self.now().keys().next().cloned()
+    }
+
+    fn now(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The claims of a token that one of our keys signed and that is valid at `now`.
@@ -41,7 +54,8 @@ impl Keys {
         }
         check_header(token)?;
         let api_key = unverified_issuer(token)?;
-        let secret = self.secrets.get(&api_key).ok_or(TokenError::UnknownApiKey)?;
+        let secrets = self.now();
+        let secret = secrets.get(&api_key).ok_or(TokenError::UnknownApiKey)?;
         let key = DecodingKey::from_secret(secret.as_bytes());
         let mut claims =
             jsonwebtoken::decode::<Claims>(token, &key, &signature_only()).map_err(reason)?.claims;
@@ -54,7 +68,8 @@ impl Keys {
 
     /// A token with the same grants, valid from `now` for `ttl`. `None` when the key is not ours.
     pub fn sign(&self, now: SystemTime, api_key: &str, claims: &Claims, ttl: Duration) -> Option<String> {
-        let secret = self.secrets.get(api_key)?;
+        let secrets = self.now();
+        let secret = secrets.get(api_key)?;
         let claims = Claims {
             api_key: api_key.to_owned(),
             not_before: Some(seconds(now)),
@@ -68,7 +83,7 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.secrets.keys()).finish()
+        formatter.debug_set().entries(self.now().keys()).finish()
     }
 }
 
@@ -314,6 +329,18 @@ mod tests {
     #[test]
     fn a_token_is_not_signed_for_a_foreign_key() {
         assert_eq!(keys().sign(now(), "nobody", &Claims::default(), Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn keys_are_replaced_under_whoever_holds_them() {
+        let keys = keys();
+        let claims = Claims { identity: "alice".to_owned(), ..Claims::default() };
+        let old = keys.sign(now(), "key", &claims, Duration::from_secs(60)).unwrap();
+        keys.replace(&Keys::new([("key".to_owned(), "rotated".to_owned())]));
+        let new = keys.sign(now(), "key", &claims, Duration::from_secs(60)).unwrap();
+        assert_eq!(keys.verify(&old, now()).unwrap_err(), TokenError::BadSignature);
+        assert_eq!(keys.verify(&new, now()).unwrap().identity, "alice");
+        assert!(!keys.contains("other"));
     }
 
     #[test]

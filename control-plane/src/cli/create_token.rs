@@ -55,7 +55,7 @@ pub fn run(now: SystemTime, arguments: &CreateToken, keys: &Keys) -> Result<Stri
         video: grant(arguments),
         ..Claims::default()
     };
-    keys.sign(now, key, &claims, arguments.valid_for).ok_or_else(|| NO_KEYS.to_owned())
+    keys.sign(now, &key, &claims, arguments.valid_for).ok_or_else(|| NO_KEYS.to_owned())
 }
 
 fn grant(arguments: &CreateToken) -> VideoGrant {

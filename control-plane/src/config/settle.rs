@@ -291,7 +291,7 @@ mod tests {
         ] {
             let settled = settled(line, yaml).expect(name);
             assert_eq!(addresses(&settled), bind, "{name}");
-            assert_eq!(settled.keys.first_api_key(), Some(first_key), "{name}");
+            assert_eq!(settled.keys.first_api_key().as_deref(), Some(first_key), "{name}");
             assert_eq!(settled.config.rtc.enable_loopback_candidate, loopback_candidate, "{name}");
             let warned = settled.warnings.iter().any(|warning| warning.contains("everybody knows"));
             assert_eq!(warned, first_key == "devkey", "{name}");

@@ -84,7 +84,7 @@ async fn connection(stream: TcpStream, site: Site) {
 }
 
 async fn answer(site: &Site, headers: &HeaderMap) -> Response {
-    if !is_allowed(&site.config.prometheus, headers) {
+    if !is_allowed(&site.config.now().prometheus, headers) {
         let challenge = HeaderValue::from_static(r#"Basic realm="metrics", charset="UTF-8""#);
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
     }

@@ -88,7 +88,7 @@ impl Actor {
     pub fn new(start: Start, arrival: &Arrival) -> Self {
         let Start { context, place, clock, inbox, door, tally, refusals } = start;
         let mut mint = Mint::from_entropy();
-        let room = opening::open(&context.config, arrival, place.worker, clock.now(), &mut mint);
+        let room = opening::open(&context.config.now(), arrival, place.worker, clock.now(), &mut mint);
         let surroundings = surroundings(&context, &place, &room);
         let events = place.plane.watch_room(room.record.id);
         tracing::info!(room = room.record.name, sid = room.record.sid, worker = place.worker, "room opened");
@@ -240,7 +240,7 @@ impl Actor {
 
     /// Who comes new is placed by what is so now.
     fn join(&mut self, connection: ConnectionId, arrival: Box<Arrival>, last_message_sequence: u32) {
-        let spread_above = self.context.config.media.spread_above;
+        let spread_above = self.surroundings.config.media.spread_above;
         let load = self.place.plane.load();
         self.surroundings.next_worker = spreading::worker(&self.room, &load, spread_above);
         self.step(Request::Join { connection, arrival, last_message_sequence });
@@ -274,7 +274,9 @@ impl Actor {
     /// Finds a place for a room that has none (any more).
     fn settle(&mut self) -> bool {
         let (name, id) = (&self.room.record.name, self.room.record.id);
-        let Some(place) = Place::find(&self.context.planes, name, &self.context.config) else { return false };
+        let Some(place) = Place::find(&self.context.planes, name, &self.surroundings.config) else {
+            return false;
+        };
         self.place.plane.unwatch_room(id);
         self.events = place.plane.watch_room(id);
         self.room.record.worker = place.worker;
@@ -290,6 +292,7 @@ impl Actor {
 
     fn update(&mut self, request: Request) {
         let now = self.clock.now();
+        self.surroundings.config = self.context.config.now();
         let Effects { writes, says, refused } =
             step(&mut self.room, &mut self.mint, &self.surroundings, now, request);
         for refused in refused {
@@ -368,7 +371,7 @@ impl Actor {
 
 fn surroundings(context: &Context, place: &Place, room: &Room) -> Surroundings {
     Surroundings {
-        config: Arc::clone(&context.config),
+        config: context.config.now(),
         server_info: context.server_info.clone(),
         next_worker: place.worker,
         candidates: Arc::clone(&place.candidates),

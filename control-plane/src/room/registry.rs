@@ -9,7 +9,7 @@ use livekit_protocol::{DisconnectReason, ServerInfo, leave_request, signal_respo
 use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::token::Keys;
-use crate::config::Config;
+use crate::config::live::Live;
 use crate::media::placement::Planes;
 use crate::room::actor::{Actor, Start};
 use crate::room::admission;
@@ -25,7 +25,7 @@ use crate::room::place::Place;
 /// What rooms are made with.
 #[derive(Debug)]
 pub struct Context {
-    pub config: Arc<Config>,
+    pub config: Live,
     pub keys: Arc<Keys>,
     pub planes: Planes,
     pub server_info: ServerInfo,
@@ -68,7 +68,7 @@ impl Registry {
 
     /// Whether a join would be let in, as far as that can be told without joining.
     pub async fn validate(&self, arrival: &Arrival) -> Result<(), JoinError> {
-        admission::check(&self.context.config, arrival)?;
+        admission::check(&self.context.config.now(), arrival)?;
         self.has_capacity(arrival)?;
         if self.rooms.find(&arrival.room).is_some() {
             return Ok(());
@@ -148,7 +148,7 @@ impl Registry {
     }
 
     async fn try_join(&self, join: &Join) -> Result<Joined, JoinError> {
-        if let Err(error) = admission::check(&self.context.config, &join.arrival) {
+        if let Err(error) = admission::check(&self.context.config.now(), &join.arrival) {
             self.refusals.count(Refused::Join);
             return Err(error);
         }
@@ -182,13 +182,13 @@ impl Registry {
             return Ok(None);
         }
         self.may_open(arrival)?;
-        let place = Place::find(&self.context.planes, &arrival.room, &self.context.config);
+        let place = Place::find(&self.context.planes, &arrival.room, &self.context.config.now());
         let place = place.ok_or(JoinError::Unavailable)?;
         Ok(Some(self.rooms.find_or_insert(&arrival.room, |start| self.open(arrival, place, start))))
     }
 
     fn may_open(&self, arrival: &Arrival) -> Result<(), JoinError> {
-        if !self.context.config.room.auto_create && !arrival.claims.video.room_create {
+        if !self.context.config.now().room.auto_create && !arrival.claims.video.room_create {
             return Err(JoinError::RoomNotFound);
         }
         if self.draining.load(Ordering::Relaxed) {
@@ -202,7 +202,7 @@ impl Registry {
         if self.is_memory_low() && !arrival.reconnect {
             return Err(JoinError::LimitReached(Limit::Memory));
         }
-        let tracks_max = usize::try_from(self.context.config.limit.num_tracks).unwrap_or(usize::MAX);
+        let tracks_max = usize::try_from(self.context.config.now().limit.num_tracks).unwrap_or(usize::MAX);
         if tracks_max > 0 && !arrival.reconnect && self.counts().tracks >= tracks_max {
             return Err(JoinError::LimitReached(Limit::Tracks));
         }

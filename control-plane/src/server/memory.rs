@@ -13,12 +13,7 @@ use crate::http::Site;
 
 /// Looks at the memory every second and tells the registry, until told to stop.
 pub async fn watch(site: Site, stop: CancellationToken) {
-    let limit = site.config.limit.memory_bytes;
     let groups = groups();
-    if limit == 0 && groups.iter().all(|group| Used::of_group(group).is_none()) {
-        // No limit to keep away from.
-        return;
-    }
     let mut media = Media::default();
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -27,7 +22,7 @@ pub async fn watch(site: Site, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let configured = match limit {
+        let configured = match site.config.now().limit.memory_bytes {
             0 => None,
             limit => Some(Used { bytes: media.ask(&site).await + own_resident(), limit }),
         };

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, one after the other.
+//! SIGTERM and SIGINT, one after the other, and SIGHUP beside them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,7 +13,6 @@ impl Signals {
     /// # Errors
     /// A sentence, if the system refuses.
     pub fn listen() -> Result<Self, String> {
-        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -24,4 +23,16 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// SIGHUP, which does not end the process from now on.
+///
+/// # Errors
+/// A sentence, if the system refuses.
+pub fn hangup() -> Result<Signal, String> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot listen for signals: {error}"))
 }

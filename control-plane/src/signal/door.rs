@@ -117,7 +117,7 @@ async fn enter(site: &Site, path: Path, asked: Asked, sink: Sink) -> Result<Part
         Ok(Err(_)) => Err(JoinError::Internal("could not join")),
         Err(_) => Err(JoinError::Internal("timed out while waiting for signal response")),
     };
-    joined.map_err(|error| Rejection::of_join(&error, &site.config.limit))
+    joined.map_err(|error| Rejection::of_join(&error, &site.config.now().limit))
 }
 
 async fn validate(site: Site, path: Path, asked: Asked) -> Response {
@@ -127,7 +127,7 @@ async fn validate(site: Site, path: Path, asked: Asked) -> Response {
     };
     match site.registry.validate(&arrival).await {
         Ok(()) => text(StatusCode::OK, "success"),
-        Err(error) => Rejection::of_join(&error, &site.config.limit).into_response(),
+        Err(error) => Rejection::of_join(&error, &site.config.now().limit).into_response(),
     }
 }
 

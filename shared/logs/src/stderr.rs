@@ -1,15 +1,18 @@
 //! Lines to standard error, by a bounded queue and a writer thread; those that find it full are counted and dropped.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::panic;
+use std::sync::Arc;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Keeps the writer thread; when it is dropped, what waits is written out.
 #[derive(Debug)]
 pub struct Logs {
     dropped: ErrorCounter,
+    filter: Filter,
     _writer: WorkerGuard,
 }
 
@@ -19,6 +22,29 @@ impl Logs {
     pub fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()
     }
+
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        self.filter.clone()
+    }
+}
+
+/// What is logged, which may change at any time.
+#[derive(Clone)]
+pub struct Filter(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Filter {
+    /// # Errors
+    /// A sentence, if `filter` is none; then nothing has changed.
+    pub fn set(&self, filter: &str) -> Result<(), String> {
+        (self.0)(parse(filter)?).map_err(|error| format!("cannot change what is logged: {error}"))
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Filter").finish_non_exhaustive()
+    }
 }
 
 /// Starts logging, and sends panics there too.
@@ -26,19 +52,30 @@ impl Logs {
 /// # Errors
 /// A sentence, if `filter` is none.
 pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
-    let directives =
-        EnvFilter::try_new(directives(filter)).map_err(|error| format!("log level {filter:?}: {error}"))?;
+    let directives = parse(filter)?;
     let (writer, guard) = queue(io::stderr());
     let dropped = writer.error_counter();
     let builder = tracing_subscriber::fmt().with_env_filter(directives).with_writer(writer);
-    let started = if json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
+    let (filter, started) = if json {
+        let builder = builder.json().with_filter_reloading();
+        let handle = builder.reload_handle();
+        (Filter(Arc::new(move |filter| handle.reload(filter))), builder.try_init())
+    } else {
+        let builder = builder.with_ansi(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (Filter(Arc::new(move |filter| handle.reload(filter))), builder.try_init())
+    };
     started.map_err(|error| format!("cannot start logging: {error}"))?;
     // The default hook writes to stderr itself and would wait for whoever reads it.
     panic::set_hook(Box::new(|information| {
         let thread = std::thread::current();
         tracing::error!(thread = thread.name().unwrap_or_default(), "{information}");
     }));
-    Ok(Logs { dropped, _writer: guard })
+    Ok(Logs { dropped, filter, _writer: guard })
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(directives(filter)).map_err(|error| format!("log level {filter:?}: {error}"))
 }
 
 /// A mere `debug` is for our own crates: with every library's, nobody could read it. Anything longer is taken as it is.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::auth::token::Keys;
 use crate::config::Config;
+use crate::config::live::Live;
 use crate::media::placement::Planes;
 use crate::media::plane::Plane;
 use crate::room::call::{Answer, Call, CallError};
@@ -26,7 +27,7 @@ use crate::signal::sink::{Next, Outgoing, channel};
 
 fn registry(planes: Vec<Plane>, config: Config) -> Arc<Registry> {
     Arc::new(Registry::new(Arc::new(Context {
-        config: Arc::new(config),
+        config: Live::new(config),
         keys: Arc::new(Keys::new([("key".to_owned(), "secret".to_owned())])),
         planes: Planes::new(planes),
         server_info: ServerInfo::default(),
