@@ -204,6 +204,7 @@ mod tests {
     use crate::config::Config;
     use crate::http::gate::Gate;
     use crate::media::placement::Planes;
+    use crate::room::notice::Listeners;
     use crate::room::registry::Context;
 
     /// The whole surface on a real socket; its rooms have no media plane.
@@ -214,6 +215,7 @@ mod tests {
             keys: Arc::new(keys()),
             planes: Planes::new(Vec::new()),
             server_info: ServerInfo::default(),
+            listeners: Listeners::default(),
         };
         let site = Site {
             config,

@@ -24,6 +24,7 @@ pub mod mint;
 pub mod muting;
 pub mod names;
 pub mod negotiating;
+pub mod notice;
 pub mod offering;
 pub mod opening;
 pub mod participant;

@@ -27,6 +27,7 @@ use crate::config::settle::Settled;
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
 use crate::metrics;
+use crate::room::notice::Listeners;
 use crate::room::registry::{Context, Registry};
 use crate::server::media_planes::MediaPlanes;
 use crate::server::reload::Reloading;
@@ -90,6 +91,7 @@ fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlan
         keys: Arc::clone(&keys),
         planes: media_planes.planes(),
         server_info,
+        listeners: Listeners::default(),
     };
     Site {
         config,

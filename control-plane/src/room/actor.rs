@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use livekit_protocol::{DisconnectReason, signal_response};
 use proto::key::Key;
 use proto::media::v1::command::Command;
@@ -26,6 +26,7 @@ use crate::room::effect::{ConnectionId, Effects, Refused, Say};
 use crate::room::inbox::Letter;
 use crate::room::join::{Arrival, Join, JoinError, Joined, ParticipantHandle};
 use crate::room::mint::Mint;
+use crate::room::notice::{self, Kept};
 use crate::room::opening;
 use crate::room::place::Place;
 use crate::room::queue::Queue;
@@ -57,7 +58,7 @@ pub struct Actor {
     /// Calls that are not answered yet.
     callers: HashMap<CallId, oneshot::Sender<Result<call::Answer, CallError>>>,
     calls: u64,
-    queue: Queue<Submission, Vec<Command>>,
+    queue: Queue<BoxFuture<'static, Answer>, Vec<Command>>,
     /// Resumes for which the media plane is asked what data it has.
     resumes: FuturesUnordered<BoxFuture<'static, Resume>>,
     tally: Arc<Tally>,
@@ -293,13 +294,14 @@ impl Actor {
     fn update(&mut self, request: Request) {
         let now = self.clock.now();
         self.surroundings.config = self.context.config.now();
-        let Effects { writes, says, refused } =
+        let Effects { writes, says, notices, refused } =
             step(&mut self.room, &mut self.mint, &self.surroundings, now, request);
         for refused in refused {
             self.refusals.count(refused);
         }
         let submission = (!writes.is_empty()).then(|| self.place.plane.submit(writes.clone()));
-        self.queue.push(submission, writes, says);
+        let keeping = self.context.listeners.tell(&notices);
+        self.queue.push(through(submission, keeping), writes, says);
     }
 
     /// Says what waits for nothing.
@@ -366,6 +368,18 @@ impl Actor {
     fn deadline(&self) -> Instant {
         let wait = self.room.next_deadline().map_or(IDLE_MAX, |deadline| deadline.since(self.clock.now()));
         Instant::now() + wait.min(IDLE_MAX)
+    }
+}
+
+/// What words to clients wait for. `None`: nothing.
+fn through(submission: Option<Submission>, keeping: Vec<Kept>) -> Option<BoxFuture<'static, Answer>> {
+    match (submission, keeping.is_empty()) {
+        (None, true) => None,
+        (Some(submission), true) => Some(submission.boxed()),
+        (None, false) => Some(notice::kept(keeping).map(|()| Ok(Vec::new())).boxed()),
+        (Some(submission), false) => {
+            Some(join(submission, notice::kept(keeping)).map(|(answer, ())| answer).boxed())
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::room::names::ParticipantSid;
 use crate::room::participant::Stage;
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
-use crate::room::{leaving, updating};
+use crate::room::{leaving, notice, updating};
 
 pub fn changed(turn: &mut Turn<'_>, changed: &proto::TransportChanged) {
     let Some(who) = turn.room.directory.peers.get(&changed.peer).cloned() else { return };
@@ -36,6 +36,7 @@ fn connected(turn: &mut Turn<'_>, who: &ParticipantSid, primary: bool) {
         participant.profile.stage = Stage::Active;
         participant.timers.join = None;
         updating::announce(turn, who, Urgency::Soon);
+        notice::joined(turn, who);
     }
 }
 

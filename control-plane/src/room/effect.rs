@@ -9,6 +9,7 @@ use crate::auth::grants::Claims;
 use crate::room::call::{Answer, CallError, CallId};
 use crate::room::join::JoinError;
 use crate::room::names::ParticipantSid;
+use crate::room::notice::Notice;
 
 /// One WebSocket. A participant that resumes has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub struct ConnectionId(pub u64);
 pub struct Effects {
     pub writes: Vec<command::Command>,
     pub says: Vec<Say>,
+    /// What happened, for those outside of the room.
+    pub notices: Vec<Notice>,
     /// What was refused to clients, for the counters.
     pub refused: Vec<Refused>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use livekit_protocol::leave_request::Action;
-use livekit_protocol::{DisconnectReason, LeaveRequest, signal_response};
+use livekit_protocol::{DisconnectReason, LeaveRequest, RoomEndReason, signal_response};
 
 use crate::room::effect::{ConnectionId, Say};
 use crate::room::info;
@@ -11,7 +11,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Stage};
 use crate::room::state::{Departed, RoomTimers};
 use crate::room::turn::Turn;
-use crate::room::{speaking, subscribing, updating};
+use crate::room::{notice, speaking, subscribing, updating};
 
 /// The client says that it goes.
 pub fn leave(turn: &mut Turn<'_>, who: &ParticipantSid, request: &LeaveRequest) {
@@ -83,6 +83,10 @@ pub fn request(protocol: i32, reason: DisconnectReason, action: Action) -> Leave
 pub fn remove(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReason) {
     let Some(participant) = turn.room.participants.get(who) else { return };
     let info = info::departed(turn.room, participant, reason);
+    let (tracks, was_active) = (participant.tracks.clone(), participant.profile.stage == Stage::Active);
+    for track in &tracks {
+        notice::unpublished(turn, who, track);
+    }
     let Some(participant) = turn.room.participants.shift_remove(who) else { return };
     if let Some(connection) = participant.connection {
         turn.room.connections.remove(&connection);
@@ -94,8 +98,9 @@ pub fn remove(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReaso
     let info = livekit_protocol::ParticipantInfo { version, ..info };
     if !hidden {
         remember(turn, info.clone());
-        updating::tell_departure(turn, who, info, participant.is_silent());
+        updating::tell_departure(turn, who, info.clone(), participant.is_silent());
     }
+    notice::left(turn, info, was_active);
     speaking::silenced(turn, who);
     updating::recount(turn);
     if turn.room.participants.is_empty() {
@@ -113,14 +118,23 @@ pub fn close(turn: &mut Turn<'_>, reason: DisconnectReason) {
         _ => Action::Disconnect,
     };
     dismiss_all(turn, reason, action);
-    end(turn);
+    end(
+        turn,
+        match reason {
+            DisconnectReason::RoomDeleted => RoomEndReason::RoomEndApiDelete,
+            DisconnectReason::ServerShutdown => RoomEndReason::RoomEndServerShutdown,
+            DisconnectReason::Migration => RoomEndReason::RoomEndSuperseded,
+            _ => RoomEndReason::RoomEndUnknown,
+        },
+    );
 }
 
-/// Nobody came (back) in time.
-pub fn end(turn: &mut Turn<'_>) {
+/// The room is over, as it is when nobody came (back) in time.
+pub fn end(turn: &mut Turn<'_>, reason: RoomEndReason) {
     if turn.room.written {
         turn.delete_room();
     }
+    notice::finished(turn, reason);
     turn.room.timers = RoomTimers::default();
     turn.room.closed = true;
 }

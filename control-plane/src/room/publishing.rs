@@ -12,7 +12,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::track::{Cid, Publication, Record, Track};
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
-use crate::room::{answering, codecs, dynacast, leaving, subscribing, track_info, updating};
+use crate::room::{answering, codecs, dynacast, leaving, notice, subscribing, track_info, updating};
 
 /// The client will send a track; it learns the track's sid at once.
 pub fn add_track(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: AddTrackRequest) {
@@ -243,6 +243,7 @@ fn go_live(turn: &mut Turn<'_>, sid: &TrackSid) {
         participant.profile.publishes = true;
     }
     updating::announce(turn, &publisher, Urgency::Now);
+    notice::published(turn, &publisher, sid);
     updating::recount(turn);
     let others: Vec<ParticipantSid> =
         turn.room.participants.keys().filter(|other| **other != publisher).cloned().collect();
@@ -276,6 +277,7 @@ pub fn unpublish(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     let record = turn.room.tracks.get(sid).map(|track| &track.record);
     let live = record.is_some_and(|record| record.live);
     let cids = record.map(|record| record.cids.clone()).unwrap_or_default();
+    notice::unpublished(turn, who, sid);
     leaving::withdraw(turn, sid);
     if let Some(participant) = turn.participant_mut(who) {
         participant.tracks.retain(|track| track != sid);

@@ -1,36 +1,35 @@
 //! Write, then speak: what is said waits for what was written before, in order, without holding up the room.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::room::effect::Say;
 
-/// The effects of steps that are not through yet, oldest first. `S` is what becomes of a write.
-#[derive(Debug)]
+/// The effects of steps that are not through yet, oldest first. `S` is what becomes of a write, and of what is kept of it.
 pub struct Queue<S, W> {
     entries: VecDeque<Entry<S, W>>,
 }
 
 /// One step's effects.
-#[derive(Debug)]
 pub struct Entry<S, W> {
     /// Absent: nothing to wait for, once it is the first.
-    submission: Option<Pin<Box<S>>>,
+    submission: Option<S>,
     /// What was written: refusals name commands by position.
     pub writes: W,
     pub says: Vec<Say>,
 }
 
-impl<S: Future, W> Queue<S, W> {
+impl<S: Future + Unpin, W> Queue<S, W> {
     #[must_use]
     pub fn new() -> Self {
         Self { entries: VecDeque::new() }
     }
 
     pub fn push(&mut self, submission: Option<S>, writes: W, says: Vec<Say>) {
-        self.entries.push_back(Entry { submission: submission.map(Box::pin), writes, says });
+        self.entries.push_back(Entry { submission, writes, says });
     }
 
     /// What may be said now: of the entries at the front that wait for nothing.
@@ -65,13 +64,25 @@ impl<S: Future, W> Queue<S, W> {
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<S::Output> {
         let Some(entry) = self.entries.front_mut() else { return Poll::Pending };
         let Some(submission) = &mut entry.submission else { return Poll::Pending };
-        let outcome = std::task::ready!(submission.as_mut().poll(context));
+        let outcome = std::task::ready!(Pin::new(submission).poll(context));
         entry.submission = None;
         Poll::Ready(outcome)
     }
 }
 
-impl<S: Future, W> Default for Queue<S, W> {
+impl<S, W> fmt::Debug for Queue<S, W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Queue").field("entries", &self.entries.len()).finish_non_exhaustive()
+    }
+}
+
+impl<S, W> fmt::Debug for Entry<S, W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Entry").field("says", &self.says).finish_non_exhaustive()
+    }
+}
+
+impl<S: Future + Unpin, W> Default for Queue<S, W> {
     fn default() -> Self {
         Self::new()
     }

@@ -20,6 +20,7 @@ use crate::room::effect::{ConnectionId, Refused};
 use crate::room::inbox::{Letter, WAITING_MAX};
 use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
 use crate::room::leaving;
+use crate::room::notice::Listeners;
 use crate::room::place::Place;
 
 /// What rooms are made with.
@@ -29,6 +30,8 @@ pub struct Context {
     pub keys: Arc<Keys>,
     pub planes: Planes,
     pub server_info: ServerInfo,
+    /// Who is told what happens in rooms.
+    pub listeners: Listeners,
 }
 
 #[derive(Debug)]

@@ -37,6 +37,7 @@ pub fn restore(resources: &[proto::Resource], now: Time) -> Result<Room, Restore
     let record: Record = read(record.ok_or(RestoreError::NoRoom)?)?;
     let mut room = Room::new(record);
     room.written = true;
+    room.announced = true;
     let (tracks, peers) = (tracks(resources)?, peers(resources, room.record.worker)?);
     room.tracks = tracks;
     add_participants(&mut room, resources, peers, now)?;

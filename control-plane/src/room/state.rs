@@ -29,6 +29,8 @@ pub struct Room {
     pub timers: RoomTimers,
     /// The counts that the clients know.
     pub told_counts: (u32, u32),
+    /// Those outside were told that there is a room.
+    pub announced: bool,
     /// The media plane has the room's resource.
     pub written: bool,
     /// It is over: the actor ends.
@@ -96,6 +98,7 @@ impl Room {
             batch: IndexMap::new(),
             timers: RoomTimers { close: Some(close), ..RoomTimers::default() },
             told_counts: (0, 0),
+            announced: false,
             written: false,
             closed: false,
         }

@@ -37,8 +37,8 @@ use crate::room::state::Room;
 use crate::room::surroundings::Surroundings;
 use crate::room::turn::Turn;
 use crate::room::{
-    connecting, data, joining, leaving, muting, negotiating, permissions, publishing, quality, refusing,
-    simulating, speaking, stalling, subscribing, syncing, ticking, updating,
+    connecting, data, joining, leaving, muting, negotiating, notice, permissions, publishing, quality,
+    refusing, simulating, speaking, stalling, subscribing, syncing, ticking, updating,
 };
 
 /// The only thing that changes a room.
@@ -50,6 +50,7 @@ pub fn step(
     request: Request,
 ) -> Effects {
     let mut turn = Turn::new(now, room, mint, surroundings);
+    notice::started(&mut turn);
     match request {
         Request::Join { connection, arrival, last_message_sequence } => {
             joining::arrive(&mut turn, connection, &arrival, last_message_sequence);

@@ -9,6 +9,7 @@ mod dynacast;
 mod extensions;
 mod joining;
 mod limits;
+mod notices;
 mod owners;
 mod properties;
 mod publishing;
@@ -39,12 +40,14 @@ use crate::room::effect::{ConnectionId, Effects, Refused, Say};
 use crate::room::join::{Arrival, JoinError};
 use crate::room::mint::Mint;
 use crate::room::names::ParticipantSid;
+use crate::room::notice::Notice;
 use crate::room::opening;
 use crate::room::request::Request;
 use crate::room::state::Room;
 use crate::room::step::step;
 use crate::room::surroundings::Surroundings;
 use crate::room::tests::client::Client;
+use crate::room::tests::notices::Outsider;
 
 /// A room and everybody around it.
 pub(super) struct World {
@@ -60,6 +63,9 @@ pub(super) struct World {
     pub(super) denied: BTreeMap<ConnectionId, JoinError>,
     pub(super) refused: Vec<Refused>,
     pub(super) answers: BTreeMap<CallId, Result<Answer, CallError>>,
+    /// What those outside were told and nobody looked at yet.
+    pub(super) notices: Vec<Notice>,
+    outsider: Outsider,
     pub(super) resources: BTreeMap<Name, proto::Resource>,
     /// Commands that are no upserts or deletions.
     pub(super) orders: Vec<Command>,
@@ -130,6 +136,8 @@ impl World {
             denied: BTreeMap::new(),
             refused: Vec::new(),
             answers: BTreeMap::new(),
+            notices: Vec::new(),
+            outsider: Outsider::default(),
             resources: BTreeMap::new(),
             orders: Vec::new(),
             connections: 0,
@@ -280,6 +288,8 @@ impl World {
             }
         }
         self.refused.extend(effects.refused);
+        effects.notices.iter().for_each(|notice| self.outsider.hear(notice));
+        self.notices.extend(effects.notices);
     }
 
     fn tell(&mut self, connection: ConnectionId, heard: Heard) {
@@ -327,6 +337,7 @@ impl World {
     /// What holds after every step.
     pub(super) fn check(&self) {
         let room = &self.room;
+        self.outsider.check(room);
         for (sid, participant) in &room.participants {
             for (track, subscription) in &participant.subscriptions {
                 let found = room.tracks.get(track).expect("what is subscribed exists");

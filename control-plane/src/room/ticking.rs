@@ -1,6 +1,6 @@
 //! Ticking: what is due by now.
 
-use livekit_protocol::{DisconnectReason, leave_request};
+use livekit_protocol::{DisconnectReason, RoomEndReason, leave_request};
 
 use crate::room::clock::Time;
 use crate::room::demand::Demand;
@@ -29,7 +29,7 @@ pub fn tick(turn: &mut Turn<'_>) {
         turn.touch_demand(&track);
     }
     if due(turn.room.timers.close, now) && turn.room.participants.is_empty() {
-        leaving::end(turn);
+        leaving::end(turn, RoomEndReason::RoomEndIdleTimeout);
     }
 }
 

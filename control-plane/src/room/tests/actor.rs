@@ -20,21 +20,31 @@ use crate::media::plane::Plane;
 use crate::room::call::{Answer, Call, CallError};
 use crate::room::census::Counts;
 use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
+use crate::room::notice::{Listener, Listeners};
 use crate::room::registry::{Context, Registry};
 use crate::room::tests::stage::{Stage, kinds};
 use crate::room::tests::{arrival, message_name};
 use crate::signal::sink::{Next, Outgoing, channel};
 
 fn registry(planes: Vec<Plane>, config: Config) -> Arc<Registry> {
+    registry_with(planes, config, Vec::new())
+}
+
+pub(super) fn registry_with(
+    planes: Vec<Plane>,
+    config: Config,
+    listeners: Vec<Arc<dyn Listener>>,
+) -> Arc<Registry> {
     Arc::new(Registry::new(Arc::new(Context {
         config: Live::new(config),
         keys: Arc::new(Keys::new([("key".to_owned(), "secret".to_owned())])),
         planes: Planes::new(planes),
         server_info: ServerInfo::default(),
+        listeners: Listeners::new(listeners),
     })))
 }
 
-fn join(arrival: Arrival) -> (Join, Outgoing) {
+pub(super) fn join(arrival: Arrival) -> (Join, Outgoing) {
     let (sink, outgoing) = channel();
     let mut arrival = arrival;
     arrival.claims.api_key = "key".into();
@@ -42,7 +52,7 @@ fn join(arrival: Arrival) -> (Join, Outgoing) {
 }
 
 /// Everything that was said so far.
-fn said(outgoing: &mut Outgoing) -> Vec<String> {
+pub(super) fn said(outgoing: &mut Outgoing) -> Vec<String> {
     let mut said = Vec::new();
     while let Some(next) = outgoing.try_next() {
         said.push(match next {
@@ -59,7 +69,7 @@ async fn next(outgoing: &mut Outgoing) -> Next {
 }
 
 /// Somebody who is in the room, with everything acknowledged.
-async fn inside(
+pub(super) async fn inside(
     registry: &Arc<Registry>,
     stage: &mut Stage,
     identity: &str,
@@ -333,16 +343,16 @@ async fn a_call_is_answered_when_what_it_changed_is_written() {
     let mut stage = Stage::start().await;
     let registry = registry(vec![stage.plane.clone()], Config::default());
     let remove = || Call::RemoveParticipant { identity: "alice".to_owned() };
-    assert_eq!(registry.call("r", remove()).await, Err(CallError::RoomNotFound));
+    assert_eq!(registry.call("room", remove()).await, Err(CallError::RoomNotFound));
     let (_alice, _outgoing) = inside(&registry, &mut stage, "alice").await;
     let calling = tokio::spawn({
         let registry = Arc::clone(&registry);
-        async move { registry.call("r", remove()).await }
+        async move { registry.call("room", remove()).await }
     });
     let written = stage.written().await;
     assert!(kinds(&written).iter().all(|kind| *kind == "delete"), "{:?}", kinds(&written));
     assert!(!calling.is_finished(), "the deletions are not acknowledged");
     stage.acknowledge(&written, Vec::new()).await;
     assert_eq!(calling.await.unwrap(), Ok(Answer::Done));
-    assert_eq!(registry.call("r", remove()).await, Err(CallError::ParticipantNotFound));
+    assert_eq!(registry.call("room", remove()).await, Err(CallError::ParticipantNotFound));
 }
