@@ -2,4 +2,5 @@
 
 pub mod bearer;
 pub mod grants;
+pub mod revocation;
 pub mod token;

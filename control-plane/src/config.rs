@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use livekit_protocol::RoomConfiguration;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::network::Network;
@@ -115,6 +116,14 @@ pub struct Room {
     pub update_batch_target_size: usize,
     #[serde(deserialize_with = "or_default")]
     pub playout_delay: PlayoutDelay,
+    /// Whether the server API may unmute what its publisher muted.
+    pub enable_remote_unmute: bool,
+    pub sync_streams: bool,
+    /// Ours: who comes with the identity of somebody who is there is refused, instead of taking its place.
+    pub refuse_duplicates: bool,
+    /// Presets for rooms, by the name that requests and tokens use.
+    #[serde(deserialize_with = "or_default")]
+    pub room_configurations: IndexMap<String, RoomConfiguration>,
 }
 
 /// How long subscribers should hold pictures, in milliseconds.

@@ -25,7 +25,9 @@ use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::auth::bearer;
+use crate::api::twirp::{self, Api};
+use crate::auth::bearer::{self, AuthError};
+use crate::auth::grants::Claims;
 use crate::auth::token::Keys;
 use crate::config::live::Live;
 use crate::debug;
@@ -43,6 +45,7 @@ pub struct Site {
     pub keys: Arc<Keys>,
     pub registry: Arc<Registry>,
     pub counters: Arc<Counters>,
+    pub api: Arc<Api>,
     /// The signalling connections.
     pub connections: TaskTracker,
 }
@@ -63,6 +66,7 @@ pub fn routes(site: Site) -> Router {
         .route("/rtc/v1", any(door::join_v1))
         .route("/rtc/validate", any(door::validate_v0))
         .route("/rtc/v1/validate", any(door::validate_v1))
+        .route("/twirp/{service}/{method}", any(twirp::serve))
         .fallback(not_found);
     let routes =
         if site.config.now().development { debug::add_routes(page::add_routes(routes)) } else { routes };
@@ -98,7 +102,7 @@ async fn admit_and_route(site: Site, routes: Router, mut request: Request, path:
     }
     let peer = recognise(&site, &mut request);
     let query = request.uri().query().unwrap_or_default();
-    let claims = bearer::claims(SystemTime::now(), &site.keys, request.headers(), query);
+    let claims = claims(&site, request.headers(), query);
     let has_token = matches!(claims, Ok(Some(_)));
     let _place = match peer.map(|peer| place(&site, &peer, has_token)).transpose() {
         Ok(place) => place,
@@ -118,6 +122,16 @@ async fn admit_and_route(site: Site, routes: Router, mut request: Request, path:
     }
     match routes.oneshot(request).await {
         Ok(response) => response,
+    }
+}
+
+/// Who asks; a token whose id is revoked is nobody's.
+fn claims(site: &Site, headers: &HeaderMap, query: &str) -> Result<Option<Claims>, AuthError> {
+    let now = SystemTime::now();
+    let claims = bearer::claims(now, &site.keys, headers, query)?;
+    match claims {
+        Some(claims) if site.registry.revocations().concern_token(now, &claims) => Err(AuthError::Revoked),
+        claims => Ok(claims),
     }
 }
 
@@ -150,7 +164,8 @@ async fn health(State(site): State<Site>, headers: HeaderMap) -> Response {
     text(StatusCode::OK, "OK")
 }
 
-async fn not_found() -> Response {
+/// As Go's server says it.
+pub async fn not_found() -> Response {
     let mut response = text(StatusCode::NOT_FOUND, "404 page not found\n");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -200,7 +215,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::auth::grants::{Claims, VideoGrant};
+    use crate::auth::grants::VideoGrant;
+    use crate::auth::revocation::Revocations;
     use crate::config::Config;
     use crate::http::gate::Gate;
     use crate::media::placement::Planes;
@@ -216,12 +232,14 @@ mod tests {
             planes: Planes::new(Vec::new()),
             server_info: ServerInfo::default(),
             listeners: Listeners::default(),
+            revocations: Revocations::default(),
         };
         let site = Site {
             config,
             keys: Arc::new(keys()),
             registry: Arc::new(Registry::new(Arc::new(context))),
             counters: Arc::default(),
+            api: Arc::default(),
             connections: TaskTracker::new(),
         };
         let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);

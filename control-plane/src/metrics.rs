@@ -29,6 +29,7 @@ pub async fn render(site: &Site) -> Result<String, prometheus::Error> {
     }
     let node = livekit::Node::of(site.registry.server_info());
     livekit::rooms(&mut families, &node, &site.registry.counts());
+    livekit::calls(&mut families, &node, &site.api.tally);
     control_plane(&mut families, site);
     let planes = site.registry.planes().all();
     let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;
@@ -63,6 +64,12 @@ fn control_plane(families: &mut Families, site: &Site) {
         "Connections for metrics beyond those that are answered at once.",
         &[],
         site.counters.scrapes_refused.value(),
+    );
+    families.gauge(
+        "millrace_control_revocations",
+        "Identities and tokens that are not let in.",
+        &[],
+        u64::try_from(site.registry.revocations().len()).unwrap_or(u64::MAX),
     );
     for (what, count) in site.registry.refusals() {
         let help = "What was refused to clients.";

@@ -1,6 +1,7 @@
 //! Rooms: a pure step from requests to effects, and the actor that performs them.
 
 pub mod actor;
+pub mod administering;
 pub mod admission;
 pub mod answering;
 pub mod call;
@@ -42,6 +43,7 @@ pub mod removing;
 pub mod request;
 pub mod restoring;
 pub mod resuming;
+pub mod sending;
 pub mod simulating;
 pub mod speaking;
 pub mod spreading;

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::revocation::Revocations;
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::config::live::Live;
@@ -92,12 +93,14 @@ fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlan
         planes: media_planes.planes(),
         server_info,
         listeners: Listeners::default(),
+        revocations: Revocations::default(),
     };
     Site {
         config,
         keys,
         registry: Arc::new(Registry::new(Arc::new(context))),
         counters: Arc::default(),
+        api: Arc::default(),
         connections: TaskTracker::new(),
     }
 }

@@ -25,6 +25,7 @@ pub fn claims(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthError {
     NotBearer,
+    Revoked,
     Token(TokenError),
 }
 
@@ -33,6 +34,7 @@ impl AuthError {
     pub fn text(self) -> &'static str {
         match self {
             Self::NotBearer => "invalid authorization header. Must start with Bearer ",
+            Self::Revoked => "invalid token, error: token is revoked",
             Self::Token(TokenError::UnknownApiKey) => "invalid API key",
             Self::Token(TokenError::BadSignature) => "invalid token, error: token signature is invalid",
             Self::Token(TokenError::Expired) => "invalid token, error: token is expired",

@@ -70,6 +70,12 @@ impl Claims {
         }
     }
 
+    /// Whether it is in a room only because of those who are there.
+    pub fn is_dependent(&self) -> bool {
+        use participant_info::Kind;
+        matches!(self.participant_kind(), Kind::Agent | Kind::Egress) || self.video.recorder
+    }
+
     pub fn participant_kind_details(&self) -> Vec<participant_info::KindDetail> {
         let known = self
             .kind_details

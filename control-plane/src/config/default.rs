@@ -75,6 +75,10 @@ impl Default for Room {
             departure_timeout: 20,
             update_batch_target_size: 128 * 1024,
             playout_delay: PlayoutDelay::default(),
+            enable_remote_unmute: false,
+            sync_streams: false,
+            refuse_duplicates: false,
+            room_configurations: IndexMap::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use livekit_protocol::ServerInfo;
 use proto::media::v1::WorkerCounters;
 
+use crate::api::tally::Tally;
 use crate::metrics::families::Families;
 use crate::room::census::Counts;
 
@@ -35,6 +36,22 @@ pub fn rooms(families: &mut Families, node: &Node, counts: &Counts) {
         gauge("livekit_track_published_total", "Published tracks.", &[("kind", kind)], value);
     }
     gauge("livekit_track_subscribed_total", "Subscriptions.", &[], counts.subscriptions);
+}
+
+/// The server API's calls. Names of methods that are none are not among them.
+pub fn calls(families: &mut Families, node: &Node, tally: &Tally) {
+    for ((service, method), calls) in tally.read() {
+        let outcomes = calls.failed.iter().map(|(code, count)| ("failure", code.name(), *count));
+        for (status, code, count) in std::iter::once(("success", "", calls.succeeded)).chain(outcomes) {
+            let labels =
+                node.labels(&[("service", service), ("method", method), ("status", status), ("code", code)]);
+            let help = "Calls of the server API, by outcome.";
+            families.counter("livekit_node_twirp_request_status", help, &labels, count);
+        }
+        let labels = node.labels(&[("service", service), ("method", method)]);
+        let help = "How long calls of the server API took.";
+        families.histogram("livekit_node_twirp_request_latency_ms", help, &labels, &calls.durations());
+    }
 }
 
 /// What one media plane received and sent. By plane, so that one that is away leaves a gap, not a step back.

@@ -104,7 +104,7 @@ pub(super) fn send(subscription: u64, codecs: Vec<PublishedCodec>) -> SendTrack 
         carried: None,
         subscription,
         track_sid: format!("TR_{subscription}"),
-        publisher_sid: "PA_a".to_owned(),
+        stream: format!("PA_a|TR_{subscription}"),
         kind: codecs.first().unwrap().codec.kind(),
         ssrc: 1_000 + number,
         rtx_ssrc: 2_000 + number,

@@ -81,7 +81,7 @@ fn send(subscription: u32, codec: Codec, payload_type: u8) -> SendTrack {
         carried: Some(codec),
         subscription: subscription.into(),
         track_sid: format!("TR_{subscription}"),
-        publisher_sid: "PA_a".to_owned(),
+        stream: format!("PA_a|TR_{subscription}"),
         kind: codec.kind(),
         ssrc: subscription,
         rtx_ssrc: 100 + subscription,

@@ -153,7 +153,7 @@ pub(super) const fn feedback(codec: Codec) -> &'static [&'static str] {
 
 /// The stream and its sources, as LiveKit writes them: old clients read `mslabel` and `label`.
 pub(super) fn describe_sources(section: &mut MediaSection, send: &SendTrack, rtx: bool) {
-    let stream = send.stream();
+    let stream = send.stream.clone();
     let mut ssrcs = vec![send.ssrc];
     if rtx {
         ssrcs.push(send.rtx_ssrc);

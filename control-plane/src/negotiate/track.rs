@@ -29,8 +29,8 @@ pub struct SendTrack {
     pub subscription: u64,
     /// `TR_…`
     pub track_sid: String,
-    /// `PA_…` of the publisher.
-    pub publisher_sid: String,
+    /// The stream of the track's `msid`, and its CNAME.
+    pub stream: String,
     pub kind: Kind,
     pub ssrc: u32,
     /// 0: never negotiate RTX for it.
@@ -43,12 +43,4 @@ pub struct SendTrack {
     pub codecs: Vec<PublishedCodec>,
     /// The one that it does carry; a client that takes only others gets nothing. Absent: any will do.
     pub carried: Option<Codec>,
-}
-
-impl SendTrack {
-    /// The stream of the track's `msid`, and its CNAME.
-    #[must_use]
-    pub fn stream(&self) -> String {
-        format!("{}|{}", self.publisher_sid, self.track_sid)
-    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::{BoxFuture, join};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use livekit_protocol::{DisconnectReason, signal_response};
+use livekit_protocol::{CreateRoomRequest, DisconnectReason, signal_response};
 use proto::key::Key;
 use proto::media::v1::command::Command;
 use proto::media::v1::resource_key;
@@ -86,10 +86,10 @@ struct Resume {
 
 impl Actor {
     #[must_use]
-    pub fn new(start: Start, arrival: &Arrival) -> Self {
+    pub fn new(start: Start, request: &CreateRoomRequest) -> Self {
         let Start { context, place, clock, inbox, door, tally, refusals } = start;
         let mut mint = Mint::from_entropy();
-        let room = opening::open(&context.config.now(), arrival, place.worker, clock.now(), &mut mint);
+        let room = opening::open(&context.config.now(), request, place.worker, clock.now(), &mut mint);
         let surroundings = surroundings(&context, &place, &room);
         let events = place.plane.watch_room(room.record.id);
         tracing::info!(room = room.record.name, sid = room.record.sid, worker = place.worker, "room opened");
@@ -192,6 +192,10 @@ impl Actor {
     }
 
     fn call(&mut self, call: Box<Call>, reply: oneshot::Sender<Result<call::Answer, CallError>>) {
+        if !self.room.written && !self.settle() {
+            let _ = reply.send(Err(CallError::Unavailable));
+            return;
+        }
         self.calls += 1;
         let id = CallId(self.calls);
         self.callers.retain(|_, caller| !caller.is_closed());
@@ -206,6 +210,12 @@ impl Actor {
         if !self.room.written && !self.settle() {
             self.refusals.count(Refused::Join);
             let _ = reply.send(Err(JoinError::Unavailable));
+            return;
+        }
+        // Again: it may have been revoked since the door was found.
+        if self.context.revocations.concern(SystemTime::now(), &arrival.room, &arrival.claims) {
+            self.refusals.count(Refused::Revoked);
+            let _ = reply.send(Err(JoinError::Revoked));
             return;
         }
         self.sinks.insert(connection, sink);

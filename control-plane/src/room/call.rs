@@ -3,11 +3,16 @@
 //! A call goes through the step like everything else, so its answer is said only when what it changed is written. A
 //! verb that cannot answer at once keeps the [`CallId`] and answers in a later step (`Turn::answer`).
 
-use livekit_protocol::ParticipantInfo;
+use livekit_protocol::{
+    MuteRoomTrackRequest, ParticipantInfo, Room, SendDataRequest, TrackInfo, UpdateParticipantRequest,
+    UpdateSubscriptionsRequest,
+};
 
+use crate::auth::revocation::Bearer;
+use crate::room::join::Limit;
 use crate::room::names::ParticipantSid;
 use crate::room::turn::Turn;
-use crate::room::{listing, removing};
+use crate::room::{administering, listing, muting, removing, sending};
 
 /// Whoever waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,25 +20,61 @@ pub struct CallId(pub u64);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
+    /// The room is to be there, whoever is in it. It is: this is it.
+    CreateRoom,
+    DescribeRoom,
+    DeleteRoom,
+    UpdateRoomMetadata {
+        metadata: String,
+    },
     ListParticipants,
-    GetParticipant { identity: String },
-    RemoveParticipant { identity: String },
+    GetParticipant {
+        identity: String,
+    },
+    RemoveParticipant {
+        identity: String,
+    },
+    /// Everybody who came with such a token.
+    RemoveBearers(Bearer),
+    MutePublishedTrack(MuteRoomTrackRequest),
+    UpdateParticipant(UpdateParticipantRequest),
+    UpdateSubscriptions(UpdateSubscriptionsRequest),
+    SendData(SendDataRequest),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Done,
+    Room(Box<Room>),
     Participant(Box<ParticipantInfo>),
     Participants(Vec<ParticipantInfo>),
+    Track(Box<TrackInfo>),
+    /// To how many participants it was done.
+    Count(u32),
 }
 
-/// Why a call came to nothing. `api::error` has the statuses and LiveKit's texts.
+/// Why a call came to nothing. `api::error` has the statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     #[error("requested room does not exist")]
     RoomNotFound,
     #[error("participant does not exist")]
     ParticipantNotFound,
+    #[error("track is not found")]
+    TrackNotFound,
+    #[error("remote unmute not enabled")]
+    RemoteUnmuteNotEnabled,
+    /// What a participant has already, and this.
+    #[error("attribute size exceeds limits")]
+    AttributesTooLarge,
+    #[error("data is too large to be sent")]
+    DataTooLarge,
+    #[error("unknown room configuration in create room request")]
+    UnknownPreset,
+    #[error("{0}")]
+    LimitReached(Limit),
+    #[error("the server is shutting down")]
+    Draining,
     /// Nothing is known of what became of it.
     #[error("no media plane is attached")]
     Unavailable,
@@ -42,9 +83,18 @@ pub enum CallError {
 /// Finds the verb for a call.
 pub fn perform(turn: &mut Turn<'_>, id: CallId, call: Call) {
     let answer = match call {
+        Call::CreateRoom => Ok(administering::create(turn)),
+        Call::DescribeRoom => Ok(administering::describe(turn)),
+        Call::DeleteRoom => Ok(administering::delete(turn)),
+        Call::UpdateRoomMetadata { metadata } => Ok(administering::update_metadata(turn, metadata)),
         Call::ListParticipants => Ok(Answer::Participants(listing::everybody(turn))),
         Call::GetParticipant { identity } => listing::one(turn, &identity),
         Call::RemoveParticipant { identity } => removing::remove(turn, &identity),
+        Call::RemoveBearers(bearer) => Ok(removing::remove_bearers(turn, &bearer)),
+        Call::MutePublishedTrack(request) => muting::mute_remotely(turn, &request),
+        Call::UpdateParticipant(request) => administering::update_participant(turn, request),
+        Call::UpdateSubscriptions(request) => administering::update_subscriptions(turn, &request),
+        Call::SendData(request) => sending::send(turn, request),
     };
     turn.answer(id, answer);
 }

@@ -84,10 +84,12 @@ pub enum Refused {
     Resource,
     /// A join, for want of memory.
     Memory,
+    /// A join, with a token that does not count any more.
+    Revoked,
 }
 
 impl Refused {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Join,
         Self::Resume,
         Self::Publish,
@@ -103,6 +105,7 @@ impl Refused {
         Self::DataBlob,
         Self::Resource,
         Self::Memory,
+        Self::Revoked,
     ];
 
     #[must_use]
@@ -123,6 +126,7 @@ impl Refused {
             Self::DataBlob => "data_blob",
             Self::Resource => "resource",
             Self::Memory => "memory",
+            Self::Revoked => "revoked",
         }
     }
 }

@@ -131,6 +131,12 @@ pub enum JoinError {
     LimitReached(Limit),
     #[error("no media plane is attached")]
     Unavailable,
+    #[error("the identity is in the room already")]
+    DuplicateIdentity,
+    #[error("the token is revoked")]
+    Revoked,
+    #[error("unknown room configuration in create room request")]
+    UnknownPreset,
     #[error("{0}")]
     Internal(&'static str),
 }

@@ -13,6 +13,7 @@ use crate::room::join::{Arrival, JoinError, Limit, Name};
 use crate::room::names::ParticipantSid;
 use crate::room::participant::{Participant, Profile, Stage, Timers};
 use crate::room::peer::Peer;
+use crate::room::state::Room;
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
 use crate::room::{
@@ -34,9 +35,11 @@ pub fn arrive(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
 
 fn join(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival) {
     let former = turn.room.of_identity(&admission::identity(arrival));
-    let max = usize::try_from(turn.room.record.max_participants).unwrap_or(usize::MAX);
-    if max > 0 && former.is_none() && turn.room.participants.len() >= max {
+    if former.is_none() && is_full(turn.room) && !arrival.claims.is_dependent() {
         return deny(turn, connection, JoinError::LimitReached(Limit::Participants));
+    }
+    if former.is_some() && turn.surroundings.config.room.refuse_duplicates {
+        return deny(turn, connection, JoinError::DuplicateIdentity);
     }
     let profile = profile(turn, arrival);
     if keeping::profile_len(&profile) > keeping::PROFILE_LEN_MAX {
@@ -63,6 +66,13 @@ fn join(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival) {
         subscribing::take_up(turn, who);
     }
     turn.say(Say::Joined { connection, participant: who.clone() });
+}
+
+/// Agents and recorders are not counted: they come because of somebody else.
+fn is_full(room: &Room) -> bool {
+    let max = usize::try_from(room.record.max_participants).unwrap_or(usize::MAX);
+    let participants = room.participants.values();
+    max > 0 && participants.filter(|participant| !participant.profile.claims.is_dependent()).count() >= max
 }
 
 /// The response to the join, a token for later, and word to the others.

@@ -124,7 +124,7 @@ pub fn subscription(room: &Room, id: u64) -> Option<proto::Resource> {
     let participant = room.participants.get(sid)?;
     let subscription = participant.subscriptions.get(track_sid)?;
     let track = room.tracks.get(track_sid)?;
-    let cname = format!("{}|{}", track.record.publisher, track_sid);
+    let cname = track.stream(room.record.sync_streams, &participant.profile.client);
     let peer = participant.receiving().id;
     let is_video = subscription.kind == Kind::Video;
     let spec = proto::Subscription {

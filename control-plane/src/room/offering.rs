@@ -151,7 +151,7 @@ pub fn sends(room: &Room, participant: &Participant, active_red: bool) -> Vec<Se
         Some(SendTrack {
             subscription: subscription.id,
             track_sid: subscription.track.0.clone(),
-            publisher_sid: track.record.publisher.0.clone(),
+            stream: track.stream(room.record.sync_streams, &participant.profile.client),
             kind: subscription.kind,
             ssrc: subscription.ssrc,
             rtx_ssrc: subscription.rtx_ssrc,

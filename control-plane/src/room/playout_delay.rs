@@ -1,6 +1,5 @@
-//! How long a room's subscribers should hold pictures: as its first participant's token has it, or the configuration.
+//! How long a room's subscribers should hold pictures: as who opens it wants it, or the configuration.
 
-use livekit_protocol::RoomConfiguration;
 use proto::media::v1 as proto;
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +13,10 @@ pub struct PlayoutDelay {
 }
 
 impl PlayoutDelay {
-    /// `None`: nobody wants one.
+    /// The least and the most, 0 where nothing is said. `None`: nobody wants one.
     #[must_use]
-    pub fn of(wish: &RoomConfiguration, default: &config::PlayoutDelay) -> Option<Self> {
-        match (wish.min_playout_delay, wish.max_playout_delay) {
+    pub fn of(wish: (u32, u32), default: &config::PlayoutDelay) -> Option<Self> {
+        match wish {
             (0, 0) => default.enabled.then(|| Self::new(default.min, default.max)),
             (min, max) => Some(Self::new(min, max)),
         }
@@ -64,10 +63,7 @@ mod tests {
             ("more than can be said", off, (50_000, 60_000), Some((40_950, 40_950))),
             ("the wrong way around", off, (400, 200), Some((200, 200))),
         ] {
-            let (min_playout_delay, max_playout_delay) = wish;
-            let wish =
-                RoomConfiguration { min_playout_delay, max_playout_delay, ..RoomConfiguration::default() };
-            let found = PlayoutDelay::of(&wish, &default).map(|delay| (delay.min, delay.max));
+            let found = PlayoutDelay::of(wish, &default).map(|delay| (delay.min, delay.max));
             assert_eq!(found, expected, "{name}");
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use livekit_protocol::{DisconnectReason, ServerInfo, leave_request, signal_response};
+use livekit_protocol::{CreateRoomRequest, DisconnectReason, ServerInfo, leave_request, signal_response};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::auth::revocation::Revocations;
 use crate::auth::token::Keys;
 use crate::config::live::Live;
 use crate::media::placement::Planes;
@@ -19,9 +20,9 @@ use crate::room::clock::Clock;
 use crate::room::effect::{ConnectionId, Refused};
 use crate::room::inbox::{Letter, WAITING_MAX};
 use crate::room::join::{Arrival, Join, JoinError, Joined, Limit, ParticipantHandle};
-use crate::room::leaving;
 use crate::room::notice::Listeners;
 use crate::room::place::Place;
+use crate::room::{leaving, opening};
 
 /// What rooms are made with.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Context {
     pub server_info: ServerInfo,
     /// Who is told what happens in rooms.
     pub listeners: Listeners,
+    pub revocations: Revocations,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Registry {
 
     /// Whether a join would be let in, as far as that can be told without joining.
     pub async fn validate(&self, arrival: &Arrival) -> Result<(), JoinError> {
-        admission::check(&self.context.config.now(), arrival)?;
+        self.admit(arrival)?;
         self.has_capacity(arrival)?;
         if self.rooms.find(&arrival.room).is_some() {
             return Ok(());
@@ -86,6 +88,41 @@ impl Registry {
             tracing::info!(room = join.arrival.room, identity = join.arrival.claims.identity, "join denied");
         }
         joined
+    }
+
+    /// Opens a room that nobody is in yet. One that is there already stays as it is.
+    pub async fn create(&self, request: CreateRoomRequest) -> Result<Answer, CallError> {
+        let request =
+            opening::with_preset(&self.context.config.now(), request).ok_or(CallError::UnknownPreset)?;
+        for _ in 0..ATTEMPTS_MAX {
+            if self.rooms.find(&request.name).is_none() {
+                if self.draining.load(Ordering::Relaxed) {
+                    return Err(CallError::Draining);
+                }
+                if let Some(limit) = self.limit_reached() {
+                    return Err(CallError::LimitReached(limit));
+                }
+                self.find_or_open(&request).ok_or(CallError::Unavailable)?;
+            }
+            match self.call(&request.name, Call::CreateRoom).await {
+                // It closes just now: there will be another one of the name.
+                Err(CallError::RoomNotFound) => tokio::time::sleep(REOPEN_DELAY).await,
+                answer => return answer,
+            }
+        }
+        Err(CallError::Unavailable)
+    }
+
+    /// Who is not let in any more.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.context.revocations
+    }
+
+    /// The names of the open rooms, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.rooms.names()
     }
 
     /// Asks something of a room that is there. The answer comes when what it changed is written.
@@ -151,8 +188,9 @@ impl Registry {
     }
 
     async fn try_join(&self, join: &Join) -> Result<Joined, JoinError> {
-        if let Err(error) = admission::check(&self.context.config.now(), &join.arrival) {
-            self.refusals.count(Refused::Join);
+        if let Err(error) = self.admit(&join.arrival) {
+            let revoked = error == JoinError::Revoked;
+            self.refusals.count(if revoked { Refused::Revoked } else { Refused::Join });
             return Err(error);
         }
         for _ in 0..ATTEMPTS_MAX {
@@ -175,6 +213,13 @@ impl Registry {
         Err(JoinError::Internal("the room keeps closing"))
     }
 
+    /// What the token says, and whether it still counts.
+    fn admit(&self, arrival: &Arrival) -> Result<(), JoinError> {
+        admission::check(&self.context.config.now(), arrival)?;
+        let revoked = self.revocations().concern(SystemTime::now(), &arrival.room, &arrival.claims);
+        if revoked { Err(JoinError::Revoked) } else { Ok(()) }
+    }
+
     /// The way into the room, which is opened if need be. `None`: there is none to resume in.
     fn door(&self, arrival: &Arrival) -> Result<Option<mpsc::Sender<Letter>>, JoinError> {
         self.has_capacity(arrival)?;
@@ -185,9 +230,15 @@ impl Registry {
             return Ok(None);
         }
         self.may_open(arrival)?;
-        let place = Place::find(&self.context.planes, &arrival.room, &self.context.config.now());
-        let place = place.ok_or(JoinError::Unavailable)?;
-        Ok(Some(self.rooms.find_or_insert(&arrival.room, |start| self.open(arrival, place, start))))
+        let wish = opening::with_preset(&self.context.config.now(), opening::wanted_by(arrival));
+        let wish = wish.ok_or(JoinError::UnknownPreset)?;
+        self.find_or_open(&wish).map(Some).ok_or(JoinError::Unavailable)
+    }
+
+    /// The way into the room, which is opened if it is not there. `None`: no media plane is attached.
+    fn find_or_open(&self, request: &CreateRoomRequest) -> Option<mpsc::Sender<Letter>> {
+        let place = Place::find(&self.context.planes, &request.name, &self.context.config.now())?;
+        Some(self.rooms.find_or_insert(&request.name, |opened| self.open(request, place, opened)))
     }
 
     fn may_open(&self, arrival: &Arrival) -> Result<(), JoinError> {
@@ -202,22 +253,24 @@ impl Registry {
 
     /// LiveKit denies entry to rooms that are there, too. Who resumes has its tracks here already.
     fn has_capacity(&self, arrival: &Arrival) -> Result<(), JoinError> {
-        if self.is_memory_low() && !arrival.reconnect {
-            return Err(JoinError::LimitReached(Limit::Memory));
-        }
-        let tracks_max = usize::try_from(self.context.config.now().limit.num_tracks).unwrap_or(usize::MAX);
-        if tracks_max > 0 && !arrival.reconnect && self.counts().tracks >= tracks_max {
-            return Err(JoinError::LimitReached(Limit::Tracks));
-        }
-        Ok(())
+        let limit = self.limit_reached().filter(|_| !arrival.reconnect);
+        limit.map_or(Ok(()), |limit| Err(JoinError::LimitReached(limit)))
     }
 
-    fn open(&self, arrival: &Arrival, place: Place, opened: Opened) {
+    fn limit_reached(&self) -> Option<Limit> {
+        if self.is_memory_low() {
+            return Some(Limit::Memory);
+        }
+        let tracks_max = usize::try_from(self.context.config.now().limit.num_tracks).unwrap_or(usize::MAX);
+        (tracks_max > 0 && self.counts().tracks >= tracks_max).then_some(Limit::Tracks)
+    }
+
+    fn open(&self, request: &CreateRoomRequest, place: Place, opened: Opened) {
         let Opened { inbox, door, tally } = opened;
         let (context, refusals) = (Arc::clone(&self.context), Arc::clone(&self.refusals));
         let actor =
-            Actor::new(Start { context, place, clock: self.clock, inbox, door, tally, refusals }, arrival);
-        let forget = Forget { rooms: Arc::clone(&self.rooms), name: arrival.room.clone() };
+            Actor::new(Start { context, place, clock: self.clock, inbox, door, tally, refusals }, request);
+        let forget = Forget { rooms: Arc::clone(&self.rooms), name: request.name.clone() };
         tokio::spawn(async move {
             // Forgotten however the actor ends.
             let _forget = forget;
@@ -273,6 +326,12 @@ impl Directory {
 
     fn inboxes(&self) -> Vec<mpsc::Sender<Letter>> {
         self.lock().values().map(|entry| entry.inbox.clone()).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.lock().keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
 
     fn is_empty(&self) -> bool {

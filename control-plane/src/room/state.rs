@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use indexmap::IndexMap;
-use livekit_protocol::ParticipantInfo;
+use livekit_protocol::{ParticipantInfo, RoomAgentDispatch};
 use serde::{Deserialize, Serialize};
 
 use crate::room::clock::Time;
@@ -11,6 +11,7 @@ use crate::room::effect::ConnectionId;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Timers};
 use crate::room::playout_delay::PlayoutDelay;
+use crate::room::sending::Nonces;
 use crate::room::track::Track;
 
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Room {
     pub told_counts: (u32, u32),
     /// Those outside were told that there is a room.
     pub announced: bool,
+    /// Of data from the server API.
+    pub nonces: Nonces,
     /// The media plane has the room's resource.
     pub written: bool,
     /// It is over: the actor ends.
@@ -56,6 +59,12 @@ pub struct Record {
     pub sif_trailer: String,
     #[serde(default)]
     pub playout_delay: Option<PlayoutDelay>,
+    /// What one participant publishes is one stream for others, so that their browsers play it in step.
+    #[serde(default)]
+    pub sync_streams: bool,
+    /// Agents that were asked for with the room.
+    #[serde(default)]
+    pub agents: Vec<RoomAgentDispatch>,
 }
 
 /// Whose the media plane's ids are.
@@ -99,6 +108,7 @@ impl Room {
             timers: RoomTimers { close: Some(close), ..RoomTimers::default() },
             told_counts: (0, 0),
             announced: false,
+            nonces: Nonces::default(),
             written: false,
             closed: false,
         }

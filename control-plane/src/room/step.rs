@@ -10,7 +10,7 @@
 //! | `track_published`, `track_unpublished` | `publishing` |
 //! | `track_subscribed`, `subscription_response`, `subscription_permission_update` | `subscribing` |
 //! | `leave` | `leaving` |
-//! | `mute` | later, with the server API: what a server mutes, it tells the publisher so |
+//! | `mute` | `muting`, for the server API |
 //! | `speakers_changed` | `speaking` |
 //! | `connection_quality` | `quality` |
 //! | `subscribed_quality_update` | `dynacast` |

@@ -34,7 +34,8 @@ pub fn update(turn: &mut Turn<'_>, who: &ParticipantSid, request: &UpdateSubscri
     }
 }
 
-fn choose(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid, subscribe: bool) {
+/// What a participant wants of a track that is there, whatever it wanted before.
+pub fn choose(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid, subscribe: bool) {
     let Some(participant) = turn.participant_mut(who) else { return };
     let choices = &mut participant.profile.choices;
     if choices.get(sid) != Some(&subscribe) {

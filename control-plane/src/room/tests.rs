@@ -110,7 +110,7 @@ impl World {
     pub(super) fn with(config: Config) -> Self {
         let mut mint = Mint::from_seed(7);
         let now = Time(1_795_339_018_000_000);
-        let room = opening::open(&config, &arrival("nobody"), 0, now, &mut mint);
+        let room = opening::open(&config, &opening::wanted_by(&arrival("nobody")), 0, now, &mut mint);
         let candidate =
             Candidate { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7882, protocol: Protocol::Udp };
         let surroundings = Surroundings {
@@ -479,6 +479,7 @@ fn message_name(message: &Response) -> &'static str {
         Response::Update(_) => "update",
         Response::TrackPublished(_) => "track_published",
         Response::Leave(_) => "leave",
+        Response::Mute(_) => "mute",
         Response::SpeakersChanged(_) => "speakers_changed",
         Response::RoomUpdate(_) => "room_update",
         Response::ConnectionQuality(_) => "connection_quality",

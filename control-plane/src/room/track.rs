@@ -1,6 +1,6 @@
 //! A track: announced by `add_track`, negotiated with an offer, live once its first packet arrived.
 
-use livekit_protocol::TrackInfo;
+use livekit_protocol::{ClientInfo, TrackInfo};
 use proto::media::v1 as proto;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,17 @@ impl Track {
         }
     }
 
+    /// The stream that a client is told it is part of: its own, or the publisher's, which browsers play in step.
+    ///
+    /// As in LiveKit v1.13.5, Firefox is told the track's always: it makes up track ids of its own.
+    #[must_use]
+    pub fn stream(&self, together: bool, client: &ClientInfo) -> String {
+        let knows = client.protocol > STREAM_OF_TRACK_MAX && !client.browser.eq_ignore_ascii_case("firefox");
+        let info = &self.record.info;
+        let name = if together && knows && !info.stream.is_empty() { &info.stream } else { &info.sid };
+        format!("{}|{name}", self.record.publisher)
+    }
+
     /// Whether its frames are encrypted end to end.
     #[must_use]
     pub fn encrypted(&self) -> bool {
@@ -138,3 +149,6 @@ impl Publication {
         sent.or_else(|| self.codecs.first()).map(|codec| codec.codec)
     }
 }
+
+/// Since protocol 10 clients find the track in the media section, not in the stream.
+const STREAM_OF_TRACK_MAX: i32 = 9;

@@ -31,7 +31,7 @@ pub struct Turn<'a> {
     touched: Touched,
     /// Resources to be deleted, in the order in which nothing refers to them any more.
     deleted: BTreeMap<Floor, BTreeSet<u64>>,
-    /// What is not a resource: replays of data.
+    /// What is not a resource: data, and replays of it.
     orders: Vec<Command>,
 }
 
@@ -178,6 +178,10 @@ impl<'a> Turn<'a> {
         self.orders.push(Command::ReplayData(replay));
     }
 
+    pub fn send_data(&mut self, data: proto::SendData) {
+        self.orders.push(Command::SendData(data));
+    }
+
     fn delete(&mut self, floor: Floor, id: u64) {
         self.deleted.entry(floor).or_default().insert(id);
     }
@@ -205,7 +209,7 @@ impl<'a> Turn<'a> {
     fn upserts(&mut self) -> Vec<proto::Resource> {
         // For somebody who is here: who left in this step may have been touched before.
         let inhabited = self.touched.participants.iter().any(|sid| self.room.participants.contains_key(sid));
-        let first = !self.room.written && inhabited;
+        let first = !self.room.written && (inhabited || (self.touched.room && !self.room.closed));
         let mut resources = Vec::new();
         if first || (self.room.written && self.touched.room) {
             self.room.written = true;

@@ -1,5 +1,6 @@
 //! Updates: what everybody sees of a participant and of the room, and how often.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use livekit_protocol::request_response::{Reason, Request};
@@ -22,6 +23,14 @@ pub enum Urgency {
     Soon,
     /// With the next batch, if nobody sees or hears the participant.
     Batch,
+}
+
+/// What is to be said of a participant: what is empty stays as it is, and an attribute without a value goes.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub name: String,
+    pub metadata: String,
+    pub attributes: HashMap<String, String>,
 }
 
 /// A participant changed: whoever may see it is told, itself too.
@@ -129,24 +138,12 @@ pub fn update_metadata(turn: &mut Turn<'_>, who: &ParticipantSid, request: Updat
             Some(Request::UpdateMetadata(request)),
         );
     }
-    let profile = &participant.profile;
-    let mut changed = profile.clone();
-    if !request.metadata.is_empty() {
-        changed.metadata.clone_from(&request.metadata);
-    }
-    if !request.name.is_empty() {
-        changed.name.clone_from(&request.name);
-    }
-    for (key, value) in &request.attributes {
-        if value.is_empty() {
-            changed.attributes.remove(key);
-        } else {
-            changed.attributes.insert(key.clone(), value.clone());
-        }
-    }
-    let limits = &turn.surroundings.config.limit;
-    let within = admission::within(limits, &changed.name, &changed.metadata, &changed.attributes);
-    if !within || keeping::profile_len(&changed) > keeping::PROFILE_LEN_MAX {
+    let description = Description {
+        name: request.name.clone(),
+        metadata: request.metadata.clone(),
+        attributes: request.attributes.clone(),
+    };
+    let Some(differs) = describe(turn, who, description) else {
         turn.refuse(Refused::MetadataLimit);
         let text = "exceeds the limits of name, metadata or attributes";
         return answering::respond(
@@ -157,15 +154,48 @@ pub fn update_metadata(turn: &mut Turn<'_>, who: &ParticipantSid, request: Updat
             text,
             Some(Request::UpdateMetadata(request)),
         );
-    }
-    let differs = changed != *profile;
-    if let Some(participant) = turn.participant_mut(who) {
-        participant.profile = changed;
-    }
+    };
     if differs {
         announce(turn, who, Urgency::Now);
     }
     answering::respond(turn, who, id, Reason::Ok, "", Some(Request::UpdateMetadata(request)));
+}
+
+/// Changes what is said of a participant; others are not told yet. `None`: it would be beyond the limits.
+pub fn describe(turn: &mut Turn<'_>, who: &ParticipantSid, description: Description) -> Option<bool> {
+    let profile = &turn.participant(who)?.profile;
+    let mut changed = profile.clone();
+    if !description.metadata.is_empty() {
+        changed.metadata = description.metadata;
+    }
+    if !description.name.is_empty() {
+        changed.name = description.name;
+    }
+    for (key, value) in description.attributes {
+        if value.is_empty() {
+            changed.attributes.remove(&key);
+        } else {
+            changed.attributes.insert(key, value);
+        }
+    }
+    let limits = &turn.surroundings.config.limit;
+    let within = admission::within(limits, &changed.name, &changed.metadata, &changed.attributes);
+    if !within || keeping::profile_len(&changed) > keeping::PROFILE_LEN_MAX {
+        return None;
+    }
+    let differs = changed != *profile;
+    if differs {
+        // The next token says the same, if it does not get too long by that to be a token.
+        let len =
+            changed.name.len() + changed.metadata.len() + admission::attributes_len(&changed.attributes);
+        if len <= CLAIMED_LEN_MAX {
+            changed.claims.name.clone_from(&changed.name);
+            changed.claims.metadata.clone_from(&changed.metadata);
+            changed.claims.attributes.clone_from(&changed.attributes);
+        }
+        turn.participant_mut(who)?.profile = changed;
+    }
+    Some(differs)
 }
 
 pub fn update_audio_track(turn: &mut Turn<'_>, who: &ParticipantSid, request: UpdateLocalAudioTrack) {
@@ -238,5 +268,7 @@ const BATCH_INTERVAL: Duration = Duration::from_secs(3);
 const COUNTS_INTERVAL: Duration = Duration::from_secs(5);
 /// Up to this size everybody hears at once who arrived: 32² messages when all of them do.
 const SMALL_ROOM: usize = 32;
+/// Half of what a token may have.
+const CLAIMED_LEN_MAX: usize = 4 * 1024;
 /// More than there are features.
 const FEATURES_MAX: usize = 16;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::bearer::AuthError;
 use crate::config::Limit;
 use crate::room::join::{JoinError, Name};
 use crate::signal::wrapped_join::WrappedJoinError;
@@ -43,6 +44,13 @@ impl Rejection {
             JoinError::IdentityEmpty => Self::NO_IDENTITY,
             JoinError::NameTooLong(name) => {
                 Self { status: StatusCode::BAD_REQUEST, text: too_long(*name, limit).into() }
+            }
+            JoinError::DuplicateIdentity => {
+                Self::new(StatusCode::CONFLICT, "the identity is in the room already")
+            }
+            JoinError::Revoked => Self::unauthorized(AuthError::Revoked.text()),
+            JoinError::UnknownPreset => {
+                Self::new(StatusCode::BAD_REQUEST, "unknown room configuration in create room request")
             }
             JoinError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down"),
             JoinError::LimitReached(limit) => {

@@ -91,7 +91,7 @@ impl Row {
 }
 
 /// As the document introduces them.
-const LETTERS: [(&str, &str); 8] = [
+const LETTERS: [(&str, &str); 10] = [
     ("B", "tests/e2e/browser/call.test.mjs"),
     ("P", "tests/e2e/python/test_call.py"),
     ("C", "tests/e2e/python/test_crowd.py"),
@@ -99,6 +99,8 @@ const LETTERS: [(&str, &str); 8] = [
     ("H", "tests/e2e/process/http.test.mjs"),
     ("L", "tests/e2e/process/command-line.test.mjs"),
     ("S", "tests/e2e/process/signalling.test.mjs"),
+    ("RS", "tests/e2e/process/room-service.test.mjs"),
+    ("RP", "tests/e2e/python/test_room_service.py"),
     ("X", "tests/contract/tests/"),
 ];
 const FOLDERS: [(&str, &str); 9] = [

@@ -12,6 +12,7 @@ use proto::media::v1 as proto;
 use proto::resource::Spec;
 use tokio::time::timeout;
 
+use crate::auth::revocation::Revocations;
 use crate::auth::token::Keys;
 use crate::config::Config;
 use crate::config::live::Live;
@@ -41,6 +42,7 @@ pub(super) fn registry_with(
         planes: Planes::new(planes),
         server_info: ServerInfo::default(),
         listeners: Listeners::new(listeners),
+        revocations: Revocations::default(),
     })))
 }
 
@@ -342,17 +344,18 @@ async fn closed_rooms_are_forgotten_and_open_again() {
 async fn a_call_is_answered_when_what_it_changed_is_written() {
     let mut stage = Stage::start().await;
     let registry = registry(vec![stage.plane.clone()], Config::default());
+    let room = arrival("alice").room;
     let remove = || Call::RemoveParticipant { identity: "alice".to_owned() };
-    assert_eq!(registry.call("room", remove()).await, Err(CallError::RoomNotFound));
+    assert_eq!(registry.call(&room, remove()).await, Err(CallError::RoomNotFound));
     let (_alice, _outgoing) = inside(&registry, &mut stage, "alice").await;
     let calling = tokio::spawn({
-        let registry = Arc::clone(&registry);
-        async move { registry.call("room", remove()).await }
+        let (registry, room) = (Arc::clone(&registry), room.clone());
+        async move { registry.call(&room, remove()).await }
     });
     let written = stage.written().await;
     assert!(kinds(&written).iter().all(|kind| *kind == "delete"), "{:?}", kinds(&written));
     assert!(!calling.is_finished(), "the deletions are not acknowledged");
     stage.acknowledge(&written, Vec::new()).await;
     assert_eq!(calling.await.unwrap(), Ok(Answer::Done));
-    assert_eq!(registry.call("room", remove()).await, Err(CallError::ParticipantNotFound));
+    assert_eq!(registry.call(&room, remove()).await, Err(CallError::ParticipantNotFound));
 }
