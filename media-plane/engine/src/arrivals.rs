@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use forward::facts::Facts;
+use forward::facts::{Facts, LAYERS};
 use forward::scalable::Scalability;
 use units::handle::{PeerId, PublicationId, SubscriptionId};
 use units::time::Instant;
@@ -16,7 +16,7 @@ use crate::ingress::capture::Captured;
 use crate::ingress::elements::ExtensionIds;
 use crate::ingress::red::Frame;
 use crate::outbox::DATAGRAM_LEN_MAX;
-use crate::pool::Handle;
+use crate::pool::{Handle, Pool};
 use crate::room::publication::Subscriber;
 use crate::slots::Slot;
 
@@ -70,6 +70,13 @@ pub struct Waiting {
     pub header_len: usize,
     /// The same as RED, once somebody wanted it so.
     pub encoded: Option<(Encoded, Handle)>,
+    /// It may be made as long as the others of its frame.
+    pub is_levelled: bool,
+    /// The first packet of the same frame, which knows the longest payload of them.
+    pub frame_first: u16,
+    pub payload_len_max: usize,
+    /// Bytes of padding that are behind it.
+    pub padding: u8,
     /// How many copies were sent.
     pub sent: u32,
     /// The engine panicked over one of its copies.
@@ -84,6 +91,8 @@ pub struct Group {
     pub publication: Slot<PublicationId>,
     pub first: u16,
     last: u16,
+    /// By layer, the first packet of the frame that came last.
+    frames: [u16; LAYERS as usize],
     /// Key frames of which are wanted, one bit each: subscribers wait for them.
     pub wanted_layers: u8,
 }
@@ -155,6 +164,20 @@ impl Arrivals {
         layers: Scalability,
     ) -> Option<u16> {
         let index = u16::try_from(self.waiting.len()).ok()?;
+        let existing = group.and_then(|group| Some((group, self.groups.get_mut(usize::from(group))?)));
+        let mut waiting = waiting;
+        waiting.frame_first = index;
+        let mut frames = [index; LAYERS as usize];
+        let known = existing.map_or(&mut frames, |(_, group)| &mut group.frames);
+        if let Some(first) = known.get_mut(usize::from(waiting.facts.layer)) {
+            match self.waiting.get_mut(usize::from(*first)).filter(|first| first.is_alike(&waiting)) {
+                Some(found) => {
+                    found.payload_len_max = found.payload_len_max.max(waiting.facts.payload_len);
+                    waiting.frame_first = *first;
+                }
+                None => *first = index,
+            }
+        }
         self.waiting.push(waiting);
         self.layers.push(layers);
         self.copies += subscribers;
@@ -167,8 +190,26 @@ impl Arrivals {
             return Some(group);
         }
         let group = u16::try_from(self.groups.len()).ok()?;
-        self.groups.push(Group { publication, first: index, last: index, wanted_layers: 0 });
+        self.groups.push(Group { publication, first: index, last: index, frames, wanted_layers: 0 });
         Some(group)
+    }
+
+    /// Pads packets that are a few bytes shorter than the longest one of their frame: senders cut frames into pieces of
+    /// nearly the same length, and only equal ones leave as one train.
+    pub fn level(&mut self, pool: &mut Pool) {
+        for index in 0..self.waiting.len() {
+            let Some(packet) = self.waiting.get(index).filter(|packet| packet.is_levelled) else { continue };
+            let longest = self.waiting.get(usize::from(packet.frame_first));
+            let longest = longest.map_or(0, |first| first.payload_len_max);
+            let short_by = longest.saturating_sub(packet.facts.payload_len);
+            let padding = u8::try_from(short_by).ok().filter(|padding| (1..=PADDING_MAX).contains(padding));
+            if let (Some(padding), Some(held)) = (padding, packet.held)
+                && pool.padded(held, packet.len, padding).is_some()
+                && let Some(packet) = self.waiting.get_mut(index)
+            {
+                packet.padding = padding;
+            }
+        }
     }
 
     /// All copies were made.
@@ -179,6 +220,17 @@ impl Arrivals {
         self.round.clear();
         self.copies = 0;
         self.in_hand = None;
+    }
+}
+
+impl Waiting {
+    /// Of the same frame, and with the same elements in its header.
+    fn is_alike(&self, next: &Self) -> bool {
+        self.is_levelled
+            && next.is_levelled
+            && (self.facts.layer, self.facts.timestamp) == (next.facts.layer, next.facts.timestamp)
+            && (self.facts.source, self.passed.is_some()) == (next.facts.source, next.passed.is_some())
+            && self.captured.is_some() == next.captured.is_some()
     }
 }
 
@@ -253,6 +305,8 @@ impl Round {
 }
 
 const NONE: u32 = u32::MAX;
+/// Bytes that a packet is padded with at most; Chromium's differ by one.
+const PADDING_MAX: u8 = 3;
 /// Packets that wait at most: a few pictures.
 pub const PACKETS_MAX: usize = 64;
 /// Copies that one round makes, but for a single packet to more: they have to fit the driver's send buffers, of which

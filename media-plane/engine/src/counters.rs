@@ -43,6 +43,8 @@ counters! {
     /// Copies of packets that were sent to subscribers.
     copies_sent,
     copy_bytes_sent,
+    /// Of these copies, those that were made as long as others of their frame.
+    copies_padded,
     /// Copies of audio whose packet was lost, out of the redundancy of a later one.
     copies_recovered,
     /// Packets of our own to subscribers: silence, blank frames, padding.

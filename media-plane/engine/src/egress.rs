@@ -113,6 +113,8 @@ impl Egress {
 pub struct Plain<'a> {
     pub bytes: &'a mut [u8],
     pub header_len: usize,
+    /// How many of the bytes, at their end, are padding all the same, for copies that are to be longer.
+    pub padding: u8,
     pub passed: Option<Passed>,
     /// The publisher's ids.
     pub ids: &'a ExtensionIds,
@@ -129,6 +131,8 @@ pub struct Copied<'a> {
     pub marker: bool,
     /// All of the payload is padding.
     pub padded: bool,
+    /// The packet's padding goes along.
+    pub keeps_padding: bool,
     pub mid: &'a Mid,
     /// In the place of a received element.
     pub written: Option<Written<'a>>,
@@ -206,7 +210,8 @@ fn seal_copy<C: Cipher>(
     out: &mut impl Outbox,
 ) -> Result<SentCopy, CopyReason> {
     let rest = packet.header_len + copied.replaces;
-    let end = packet.bytes.len().checked_sub(copied.cut).ok_or(CopyReason::Malformed)?;
+    let cut = if copied.keeps_padding { 0 } else { copied.cut + usize::from(packet.padding) };
+    let end = packet.bytes.len().checked_sub(cut).ok_or(CopyReason::Malformed)?;
     let payload_len = end.checked_sub(rest).ok_or(CopyReason::Malformed)? + copied.prefix.len();
     let sealed_len = payload_len + outbound.rtp_overhead();
     let fields = Fields {
@@ -215,7 +220,7 @@ fn seal_copy<C: Cipher>(
         sequence: copied.index.low(),
         timestamp: copied.timestamp,
         ssrc: copied.ssrc,
-        padding: copied.padded,
+        padding: copied.padded || copied.keeps_padding && packet.padding > 0,
     };
     let mut compact = compact(&fields, packet, copied, descriptor, to);
     let (buffer, header_len) = if let Some(header) = compact.finish() {

@@ -60,6 +60,17 @@ impl Pool {
         }
     }
 
+    /// Writes so many bytes of RTP padding (RFC 3550 §5.1) behind the first `len` ones. Returns these with the padding;
+    /// `None` if there is no room.
+    pub fn padded(&mut self, handle: Handle, len: usize, padding: u8) -> Option<&mut [u8]> {
+        let bytes = self.bytes_mut(handle).get_mut(..len + usize::from(padding))?;
+        if let Some((_, [zeros @ .., count])) = bytes.split_at_mut_checked(len) {
+            zeros.fill(0);
+            *count = padding;
+        }
+        Some(bytes)
+    }
+
     #[must_use]
     pub fn bytes(&self, handle: Handle) -> &[u8] {
         let class = match handle.size {
@@ -135,6 +146,16 @@ mod tests {
         pool.give_back(small);
         assert_eq!(pool.store(&[8; 10]), Some(small));
         assert_eq!(pool.in_use(), 2);
+    }
+
+    #[test]
+    fn padding_ends_with_its_length_and_stays_within_the_buffer() {
+        let mut pool = Pool::new(1, 0);
+        let handle = pool.store(&[7; 254]).unwrap();
+        assert_eq!(pool.padded(handle, 254, 0).unwrap(), [7; 254]);
+        assert_eq!(pool.padded(handle, 254, 2).unwrap()[252..], [7, 7, 0, 2]);
+        assert_eq!(pool.padded(handle, 254, 3), None);
+        assert_eq!(pool.bytes(handle)[..254], [7; 254]);
     }
 
     #[test]

@@ -63,10 +63,17 @@ impl History {
         Some(buffer)
     }
 
-    /// The packet itself, not a copy: whoever changes it for a moment restores it.
-    pub fn packet<'a>(&self, source: Ssrc, sequence: Seq, pool: &'a mut Pool) -> Option<&'a mut [u8]> {
+    /// The packet itself, not a copy: whoever changes it for a moment restores it. Behind it are so many bytes of
+    /// padding.
+    pub fn packet<'a>(
+        &self,
+        source: Ssrc,
+        sequence: Seq,
+        padding: u8,
+        pool: &'a mut Pool,
+    ) -> Option<&'a mut [u8]> {
         let entry = self.entry(source, sequence)?;
-        pool.bytes_mut(entry.buffer).get_mut(..usize::from(entry.len))
+        pool.padded(entry.buffer, entry.len.into(), padding)
     }
 
     /// The packet, to be read only.
@@ -136,10 +143,10 @@ mod tests {
         let mut pool = Pool::new(8, 0);
         let mut history = History::new(4);
         assert!(keep(&mut history, SOURCE, Seq(5), b"five", &mut pool));
-        assert_eq!(history.packet(SOURCE, Seq(5), &mut pool).unwrap(), b"five");
-        assert!(history.packet(Ssrc(2), Seq(5), &mut pool).is_none());
+        assert_eq!(history.packet(SOURCE, Seq(5), 0, &mut pool).unwrap(), b"five");
+        assert!(history.packet(Ssrc(2), Seq(5), 0, &mut pool).is_none());
         assert!(keep(&mut history, Ssrc(2), Seq(6), b"six", &mut pool));
-        assert!(history.packet(SOURCE, Seq(5), &mut pool).is_none());
+        assert!(history.packet(SOURCE, Seq(5), 0, &mut pool).is_none());
         assert_eq!(pool.in_use(), 1);
         history.clear(&mut pool);
         assert_eq!(pool.in_use(), 0);
@@ -168,7 +175,7 @@ mod tests {
             }
             for sequence in 100..200_u64 {
                 let expected = newest.contains(&sequence).then_some(sequence.to_be_bytes());
-                let found = history.packet(SOURCE, Seq(sequence), &mut pool);
+                let found = history.packet(SOURCE, Seq(sequence), 0, &mut pool);
                 prop_assert_eq!(found.as_deref(), expected.as_ref().map(|bytes| &bytes[..]));
             }
             history.clear(&mut pool);

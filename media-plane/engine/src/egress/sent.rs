@@ -36,8 +36,9 @@ pub struct Copied {
     pub captured: bool,
     /// Pictures that follow may depend on its own.
     pub is_needed: bool,
-    /// Bytes of the payload's end that were left out.
+    /// Bytes of the payload's end that were left out, and of padding that were added.
     pub cut: u16,
+    pub padding: u8,
     pub header_digest: Option<u64>,
     pub sent_at: Instant,
     pub resent: u8,
@@ -212,6 +213,7 @@ mod tests {
                 captured: false,
                 is_needed: true,
                 cut: 0,
+                padding: 0,
                 header_digest: None,
                 sent_at: ms(0),
                 resent: 0,

@@ -69,6 +69,9 @@ impl Copying<'_> {
         // A codec's own header is no trailer, whatever it looks like.
         let rest = u16::try_from(self.facts.payload_len.saturating_sub(replaces)).unwrap_or(u16::MAX);
         let cut = u16::from(trailer_len).max(u16::try_from(behind).unwrap_or(u16::MAX)).min(rest);
+        let is_whole = cut == 0 && replaces < self.facts.payload_len;
+        let padding = if is_whole { packet.padding } else { 0 };
+        let keeps_padding = padding > 0;
         let playout_delay = peer.egress.ids.id(ExtensionKind::PlayoutDelay);
         let playout_delay =
             playout_delay.and_then(|_| subscription.playout_told_by(self.now, rewrite.sequence));
@@ -81,6 +84,7 @@ impl Copying<'_> {
             timestamp: rewrite.timestamp,
             marker: rewrite.marker,
             padded: false,
+            keeps_padding,
             mid: &subscription.spec.mid,
             written,
             descriptor: rewrite.descriptor,
@@ -119,6 +123,7 @@ impl Copying<'_> {
             captured: self.captured.is_some(),
             is_needed: self.is_needed,
             cut,
+            padding,
             header_digest,
             sent_at: self.now,
             resent: 0,

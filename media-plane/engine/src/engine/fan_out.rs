@@ -47,6 +47,7 @@ impl<C: Cipher> Engine<C> {
                 round.add(index, publication.map_or(&[], |publication| &publication.subscribers));
             }
             round.begin();
+            self.arrivals.level(&mut self.pool);
         }
         while let Some(delivery) = self.arrivals.round.next_delivery() {
             self.deliver(now, delivery, out);
@@ -92,6 +93,8 @@ impl<C: Cipher> Engine<C> {
         }
         let payload = arrival.bytes.get(arrival.header_len..).unwrap_or_default();
         let ends_frame = is_video && (facts.marker || layers.ends_frame());
+        let trailer_len = if ends_frame { trailer_len(payload) } else { 0 };
+        let ends_in_trailer = trailer_len > 0;
         let waiting = Waiting {
             arrived: now,
             origin,
@@ -102,12 +105,16 @@ impl<C: Cipher> Engine<C> {
             captured: *captured,
             is_needed: is_needed(arrival.codec.codec, payload, facts, layers),
             passed,
-            trailer_len: if ends_frame { trailer_len(payload) } else { 0 },
+            trailer_len,
             ids: *ids,
             held,
             len: arrival.bytes.len(),
             header_len: arrival.header_len,
             encoded: None,
+            is_levelled: is_video && facts.payload_len > 0 && !ends_in_trailer,
+            frame_first: 0,
+            payload_len_max: facts.payload_len,
+            padding: 0,
             sent: 0,
             faulty: false,
             next: None,
@@ -155,6 +162,7 @@ impl<C: Cipher> Engine<C> {
                 trailer_len: packet.trailer_len,
             };
             let encoded;
+            let mut padding = 0;
             let header_len = packet.header_len;
             let bytes = if let Some(block) = subscription.red_block(&packet.codec)
                 && packet.facts.payload_len > 0
@@ -189,9 +197,10 @@ impl<C: Cipher> Engine<C> {
                     Some(handle) => self.pool.bytes_mut(handle),
                     None => &mut spare[..],
                 };
-                bytes.get_mut(..packet.len).unwrap_or_default()
+                padding = packet.padding;
+                bytes.get_mut(..packet.len + usize::from(padding)).unwrap_or_default()
             };
-            let mut plain = Plain { bytes, header_len, passed: packet.passed, ids: &packet.ids };
+            let mut plain = Plain { bytes, header_len, padding, passed: packet.passed, ids: &packet.ids };
             if packet.missing > 0 {
                 let counters = &mut self.counters;
                 recover(&copying, packet.missing, subscription, peer, &mut plain, counters, out);
@@ -199,6 +208,7 @@ impl<C: Cipher> Engine<C> {
             match copying.send(subscription, peer, &mut plain, out) {
                 Ok(len) => {
                     packet.sent += 1;
+                    self.counters.copies_padded += u64::from(padding > 0);
                     self.counters.copies_sent += 1;
                     self.counters.copy_bytes_sent += len as u64;
                     if !core::mem::replace(&mut subscription.flowing, true) {

@@ -97,6 +97,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             captured: false,
             is_needed: true,
             cut: 0,
+            padding: 0,
             payload_types: to.payload_types,
             rewrite,
             stamp,
@@ -137,6 +138,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             timestamp: numbers.timestamp,
             marker: numbers.marker,
             padded: content == Content::Padding,
+            keeps_padding: false,
             mid,
             written: None,
             descriptor: None,
@@ -147,7 +149,7 @@ impl<C: Cipher, O: Outbox> OwnOut<'_, C, O> {
             again: None,
         };
         let ids = ExtensionIds::default();
-        let mut packet = Plain { bytes: own.bytes_mut(), header_len, passed: None, ids: &ids };
+        let mut packet = Plain { bytes: own.bytes_mut(), header_len, padding: 0, passed: None, ids: &ids };
         let payload_len = packet.bytes.len() - header_len + prefix.len();
         let sent = send_copy(&self.path, &mut packet, &copied, &self.egress.ids, self.outbound, self.out)?;
         Ok((sent, payload_len))

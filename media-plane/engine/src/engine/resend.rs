@@ -113,7 +113,9 @@ impl<C: Cipher> Engine<C> {
         let bytes = match sent.origin {
             Origin::Publisher => {
                 let history = &encoding.history;
-                history.packet(sent.source, sent.source_sequence, &mut self.pool).ok_or(unknown)?
+                history
+                    .packet(sent.source, sent.source_sequence, sent.padding, &mut self.pool)
+                    .ok_or(unknown)?
             }
             Origin::Own(content) => {
                 let trailer = self.rooms.get(peer.room).map_or(&[][..], |room| &room.sif_trailer);
@@ -171,6 +173,8 @@ impl<C: Cipher> Engine<C> {
             timestamp: sent.rewrite.timestamp,
             marker: sent.rewrite.marker,
             padded: sent.origin == Origin::Own(Content::Padding),
+            // Only the very same packet has to be as long as the other ones.
+            keeps_padding: own_number && sent.padding > 0,
             mid: &subscription.spec.mid,
             written,
             descriptor: sent.rewrite.descriptor,
@@ -181,7 +185,7 @@ impl<C: Cipher> Engine<C> {
             again,
         };
         let passed = Passed::find(bytes, &ids, passed(publication));
-        let mut packet = Plain { bytes, header_len, passed, ids: &ids };
+        let mut packet = Plain { bytes, header_len, padding: sent.padding, passed, ids: &ids };
         let resent = send_copy(&path, &mut packet, &copied, &peer.egress.ids, outbound, out)
             .map_err(|_| NotSent::Unsendable)?;
         stream.sent.sent_again(now, sent.rewrite.sequence, own_number.then_some(resent.header_digest));

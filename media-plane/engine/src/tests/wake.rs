@@ -12,6 +12,7 @@ use units::time::NtpTime;
 use wire::rtcp::build::Builder;
 use wire::rtcp::feedback::PictureLossIndication;
 use wire::rtcp::{Compound, Packet};
+use wire::rtp::without_padding;
 
 use super::client::{Client, Recorder, Rtp, World};
 use super::specs::{audio_spec, simulcast_spec, subscription_spec};
@@ -280,5 +281,82 @@ proptest! {
     ) {
         let one_by_one: Vec<_> = packets.iter().map(|(stream, _)| (*stream, false)).collect();
         prop_assert_eq!(received(&packets), received(&one_by_one));
+    }
+}
+
+/// Peer 1 publishes simulcast, peer 2 gets it on SSRC 80; with an SSRC of its own for what is sent again, if there is one.
+fn video_call(rtx_ssrc: Option<u32>) -> (World, Client, Client) {
+    let mut world = World::new();
+    let (mut publisher, mut subscriber) = (world.join(1), world.join(2));
+    world.must(Command::UpsertPublication(simulcast_spec(2, 1).into()));
+    let mut spec = subscription_spec(2, 2, 2, 80);
+    spec.rtx_ssrc = rtx_ssrc.map(Ssrc);
+    if rtx_ssrc.is_none() {
+        spec.payloads.iter_mut().for_each(|mapping| mapping.rtx = None);
+    }
+    world.must(Command::UpsertSubscription(spec.into()));
+    world.send(&mut publisher, &Rtp::video(0, 9, true));
+    world.media(&mut subscriber);
+    (world, publisher, subscriber)
+}
+
+/// Packets of one frame that are this much longer than the shortest, in one wake.
+fn send_frame(world: &mut World, publisher: &mut Client, longer: &[usize]) {
+    for (sequence, longer) in (10..).zip(longer) {
+        let mut packet = Rtp::video(0, sequence, false);
+        packet.timestamp = 30_000;
+        packet.payload[0] &= 0xef; // One picture: no other packet begins it.
+        packet.payload.extend(vec![0xee; *longer]);
+        send_with_more(world, publisher, &packet);
+    }
+    world.flush();
+}
+
+#[test]
+fn packets_of_a_frame_that_differ_by_little_go_out_equally_long() {
+    for (name, longer, expected) in [
+        ("shorter ones first, as Chromium cuts", &[0, 0, 1][..], &[1, 1, 0][..]),
+        ("longer ones first", &[1, 1, 0], &[0, 0, 1]),
+        ("three bytes", &[0, 3, 2], &[3, 0, 1]),
+        ("a rest", &[90, 90, 0], &[0, 0, 0]),
+        ("one that is much longer", &[0, 1, 9], &[0, 0, 0]),
+        ("equal", &[5, 5], &[0, 0]),
+        ("alone", &[0], &[0]),
+    ] {
+        let (mut world, mut publisher, mut subscriber) = video_call(None);
+        send_frame(&mut world, &mut publisher, longer);
+        let sent: Vec<Vec<u8>> = world.out.sent.iter().map(|(_, datagram)| datagram.clone()).collect();
+        let received = world.media(&mut subscriber);
+        assert_eq!(received.len(), longer.len(), "{name}");
+        for (((packet, datagram), longer), padding) in received.iter().zip(&sent).zip(longer).zip(expected) {
+            assert_eq!(datagram[0] & 0x20 != 0, *padding > 0, "{name}");
+            let payload = without_padding(&packet.payload, *padding > 0).unwrap();
+            assert_eq!(packet.payload.len() - payload.len(), *padding, "{name}");
+            assert_eq!(payload.iter().filter(|byte| **byte == 0xee).count(), *longer, "{name}");
+        }
+        let padded = expected.iter().filter(|padding| **padding > 0).count();
+        assert_eq!(world.counter("copies_padded"), padded as u64, "{name}");
+    }
+}
+
+#[test]
+fn padded_packet_is_sent_again_as_it_was_and_on_its_own_stream_without_padding() {
+    for rtx_ssrc in [None, Some(81)] {
+        let (mut world, mut publisher, mut subscriber) = video_call(rtx_ssrc);
+        send_frame(&mut world, &mut publisher, &[0, 0, 1]);
+        let first = world.out.sent[0].1.clone();
+        let sequence = world.media(&mut subscriber)[0].sequence;
+        world.pass(150);
+        world.out.sent.clear();
+        let missing = [units::sequence::Seq16(sequence)];
+        world.send_rtcp(&mut subscriber, |builder| builder.nack(Ssrc(1), Ssrc(80), missing).map(|_| ()));
+        let [(_, again)] = &world.out.sent[..] else { panic!("{:?}", world.out.sent.len()) };
+        match rtx_ssrc {
+            None => assert_eq!(*again, first, "its SRTP index is used up"),
+            Some(_) => {
+                assert_eq!(again[0] & 0x20, 0);
+                assert_eq!(again.len(), first.len() - 1 + 2, "with its number, without padding");
+            }
+        }
     }
 }
