@@ -37,6 +37,8 @@ use crate::room::registry::Registry;
 use crate::signal::counters::Counters;
 use crate::signal::door;
 use crate::signal::status::{Rejection, text};
+use crate::whip::route;
+use crate::whip::session::Sessions;
 
 /// What requests are answered from.
 #[derive(Clone, Debug)]
@@ -46,8 +48,9 @@ pub struct Site {
     pub registry: Arc<Registry>,
     pub counters: Arc<Counters>,
     pub api: Arc<Api>,
-    /// The signalling connections.
+    /// The signalling connections, and the sessions that have none.
     pub connections: TaskTracker,
+    pub whip: Arc<Sessions>,
 }
 
 /// Who is at the other end of the connection, and its place among the connections.
@@ -68,6 +71,7 @@ pub fn routes(site: Site) -> Router {
         .route("/rtc/v1/validate", any(door::validate_v1))
         .route("/twirp/{service}/{method}", any(twirp::serve))
         .fallback(not_found);
+    let routes = route::add_routes(routes);
     let routes =
         if site.config.now().development { debug::add_routes(page::add_routes(routes)) } else { routes };
     routes.with_state(site)
@@ -241,6 +245,7 @@ mod tests {
             counters: Arc::default(),
             api: Arc::default(),
             connections: TaskTracker::new(),
+            whip: Arc::default(),
         };
         let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
         let address = listener.local_addr().unwrap();

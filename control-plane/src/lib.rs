@@ -14,3 +14,4 @@ pub mod page;
 pub mod room;
 pub mod server;
 pub mod signal;
+pub mod whip;

@@ -102,6 +102,7 @@ fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlan
         counters: Arc::default(),
         api: Arc::default(),
         connections: TaskTracker::new(),
+        whip: Arc::default(),
     }
 }
 

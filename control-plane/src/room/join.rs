@@ -31,6 +31,8 @@ pub struct Arrival {
     pub settings: ConnectionSettings,
     /// `/rtc/v1`, or `/rtc` with a join request.
     pub single_peer_connection: bool,
+    /// It offers once and hears nothing after the answer: WHIP and WHEP.
+    pub one_shot: bool,
     /// The `publish` parameter: a second connection of the same user, only for publishing.
     pub publish: Option<String>,
     pub participant_attributes: HashMap<String, String>,

@@ -153,6 +153,7 @@ fn profile(turn: &mut Turn<'_>, arrival: &Arrival) -> Profile {
         publishes: false,
         route: turn.mint.resource_id(),
         permission: None,
+        one_shot: arrival.one_shot,
         choices: BTreeMap::new(),
         claims: arrival.claims.clone(),
     }

@@ -21,8 +21,8 @@ use crate::room::turn::Turn;
 pub fn request(turn: &mut Turn<'_>, who: &ParticipantSid, cause: Cause) {
     let now = turn.now;
     let Some(participant) = turn.participant_mut(who) else { return };
-    // Nobody to negotiate with: a resume does it.
-    if participant.connection.is_some() {
+    // Nobody to negotiate with: a resume does it, or nothing can.
+    if participant.connection.is_some() && !participant.profile.one_shot {
         participant.receiving_mut().negotiation.request(now, cause);
     }
 }
@@ -64,6 +64,9 @@ fn wanted(participant: &Participant, kind: Kind) -> u32 {
 
 /// The media sections that were missing in the client's offer.
 pub fn ask_for_missing(turn: &mut Turn<'_>, who: &ParticipantSid, missing: MissingSections) {
+    if turn.participant(who).is_some_and(|participant| participant.profile.one_shot) {
+        return;
+    }
     if missing.audios > 0 || missing.videos > 0 {
         ask(turn, who, missing.audios, missing.videos);
     } else if missing.offer_again {

@@ -65,6 +65,9 @@ pub struct Profile {
     pub route: u64,
     /// Whom it lets subscribe to its tracks; absent: everybody.
     pub permission: Option<SubscriptionPermission>,
+    /// It offered once and hears nothing: it cannot be asked for an offer.
+    #[serde(default)]
+    pub one_shot: bool,
     /// Tracks that the client asked for, or asked not to have; the others follow `auto_subscribe`.
     pub choices: BTreeMap<TrackSid, bool>,
 }

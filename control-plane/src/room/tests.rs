@@ -452,6 +452,7 @@ pub(super) fn arrival(identity: &str) -> Arrival {
         client: ClientInfo { protocol: 16, ..ClientInfo::default() },
         settings: ConnectionSettings { auto_subscribe: true, ..ConnectionSettings::default() },
         single_peer_connection: false,
+        one_shot: false,
         publish: None,
         participant_attributes: std::collections::HashMap::new(),
         metadata: String::new(),

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use livekit_protocol::JoinRequest;
+use livekit_protocol::{AddTrackRequest, ClientInfo, ConnectionSettings, JoinRequest, SessionDescription};
 
 use crate::auth::grants::Claims;
 use crate::room::join::Arrival;
@@ -59,6 +59,44 @@ pub fn arrival(
     Ok(arrival)
 }
 
+/// A client whose only words are an offer: WHIP and WHEP.
+#[derive(Clone, Debug)]
+pub struct OneShot {
+    pub offer: String,
+    pub tracks: Vec<AddTrackRequest>,
+    pub subscribes: bool,
+}
+
+pub fn one_shot(
+    query: &Query,
+    claims: Claims,
+    headers: &HeaderMap,
+    remote_address: IpAddr,
+    said: OneShot,
+) -> Result<Arrival, Rejection> {
+    let offer = SessionDescription {
+        r#type: "offer".to_owned(),
+        sdp: said.offer,
+        id: 1,
+        ..SessionDescription::default()
+    };
+    let request = JoinRequest {
+        client_info: Some(ClientInfo { protocol: ONE_SHOT_PROTOCOL, ..ClientInfo::default() }),
+        connection_settings: Some(ConnectionSettings {
+            auto_subscribe: said.subscribes,
+            ..ConnectionSettings::default()
+        }),
+        add_track_requests: said.tracks,
+        publisher_offer: Some(offer),
+        ..JoinRequest::default()
+    };
+    let mut arrival = Arrival { one_shot: true, ..from_join_request(request, claims, remote_address) };
+    client::augment(&mut arrival.client, headers, remote_address);
+    arrival.room = room_name(&arrival.claims, query)?;
+    check(&arrival)?;
+    Ok(arrival)
+}
+
 /// A join request means one peer connection, on `/rtc` too.
 fn from_join_request(request: JoinRequest, claims: Claims, remote_address: IpAddr) -> Arrival {
     let reconnect_reason = request.reconnect_reason();
@@ -68,6 +106,7 @@ fn from_join_request(request: JoinRequest, claims: Claims, remote_address: IpAdd
         client: request.client_info.unwrap_or_default(),
         settings: request.connection_settings.unwrap_or_default(),
         single_peer_connection: true,
+        one_shot: false,
         publish: None,
         participant_attributes: request.participant_attributes,
         metadata: request.metadata,
@@ -98,6 +137,7 @@ fn from_query(
         client: client::from_query(query),
         settings: query.settings(),
         single_peer_connection: false,
+        one_shot: false,
         publish: Some(query.text("publish").to_owned()).filter(|publish| !publish.is_empty()),
         participant_attributes: attributes.unwrap_or_default(),
         metadata: String::new(),
@@ -135,3 +175,6 @@ fn check(arrival: &Arrival) -> Result<(), Rejection> {
     }
     Ok(())
 }
+
+/// Nothing that depends on it is ever said to such a client.
+const ONE_SHOT_PROTOCOL: i32 = 16;

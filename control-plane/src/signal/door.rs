@@ -20,7 +20,7 @@ use crate::room::join::{Arrival, Join, JoinError, ParticipantHandle};
 use crate::signal::arrival::{Path, Strictness, arrival};
 use crate::signal::connection;
 use crate::signal::query::Query;
-use crate::signal::sink::{self, Sink};
+use crate::signal::sink;
 use crate::signal::status::{Rejection, text};
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -89,7 +89,12 @@ async fn join(site: Site, path: Path, asked: Asked, upgrade: Upgrade) -> Respons
         Err(rejection) => return rejection.into_response(),
     };
     let (sink, outgoing) = sink::channel();
-    let participant = match enter(&site, path, asked, sink).await {
+    let arrival = asked.arrival(path, Strictness::Lenient);
+    let entered = match arrival {
+        Ok(arrival) => enter(&site, Join { arrival, sink }).await,
+        Err(rejection) => Err(rejection),
+    };
+    let participant = match entered {
         Ok(participant) => participant,
         Err(rejection) => return refuse(&site, rejection),
     };
@@ -108,8 +113,7 @@ async fn join(site: Site, path: Path, asked: Asked, upgrade: Upgrade) -> Respons
 
 /// Waits for the room's first response. The room answers in a task of its own, so that a client that hangs up
 /// meanwhile cannot leave it half joined: a handle that nobody takes reports the disconnection.
-async fn enter(site: &Site, path: Path, asked: Asked, sink: Sink) -> Result<ParticipantHandle, Rejection> {
-    let join = Join { arrival: asked.arrival(path, Strictness::Lenient)?, sink };
+pub async fn enter(site: &Site, join: Join) -> Result<ParticipantHandle, Rejection> {
     let registry = Arc::clone(&site.registry);
     let joining = tokio::spawn(async move { Ok(registry.join(join).await?.participant) });
     let joined: Result<ParticipantHandle, JoinError> = match timeout(FIRST_RESPONSE_MAX, joining).await {
