@@ -42,6 +42,7 @@ fn site() -> Site {
         counters: Arc::default(),
         api: Arc::default(),
         connections: TaskTracker::new(),
+        whip: Arc::default(),
     }
 }
 

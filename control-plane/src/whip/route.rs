@@ -1,6 +1,7 @@
 //! `/whip/v1` and `/whep/v1`: an offer becomes a session, which is then patched or deleted.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -42,7 +43,11 @@ pub fn add_routes(routes: Router<Site>) -> Router<Site> {
 
 async fn endpoint(site: Site, way: Way, request: Request) -> Response {
     if request.method() == Method::POST {
-        return begin(site, way, request).await.unwrap_or_else(IntoResponse::into_response);
+        let counters = Arc::clone(&site.counters);
+        return begin(site, way, request).await.unwrap_or_else(|refusal| {
+            counters.refused.increment();
+            refusal.into_response()
+        });
     }
     if request.method() == Method::GET || request.method() == Method::OPTIONS {
         return (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP)]).into_response();
@@ -159,7 +164,8 @@ async fn patch(
 ) -> Result<Response, Refusal> {
     expect_type(headers, FRAGMENT)?;
     let wanted = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
-    let wanted = wanted.ok_or(Refusal::new(StatusCode::PRECONDITION_REQUIRED, "If-Match is required"))?;
+    let wanted =
+        wanted.ok_or_else(|| Refusal::new(StatusCode::PRECONDITION_REQUIRED, "If-Match is required"))?;
     let fragment = text(body).await?;
     if wanted != "*" {
         // ICE-lite sends checks to nobody, so it has no use for the client's candidates.
@@ -172,11 +178,11 @@ async fn patch(
         };
     }
     let credentials = Credentials::parse(&fragment)
-        .ok_or(Refusal::new(StatusCode::BAD_REQUEST, "the fragment has no ICE credentials"))?;
+        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "the fragment has no ICE credentials"))?;
     let restarted = session
         .restart(credentials)
         .await
-        .ok_or(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "ICE cannot be restarted"))?;
+        .ok_or_else(|| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "ICE cannot be restarted"))?;
     let mut response = (StatusCode::OK, [(CONTENT_TYPE, FRAGMENT)], restarted.fragment).into_response();
     insert(response.headers_mut(), ETAG, &quoted(&restarted.etag));
     Ok(response)
