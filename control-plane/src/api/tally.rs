@@ -16,10 +16,16 @@ pub struct Tally {
 /// What became of one method's calls.
 #[derive(Clone, Debug, Default)]
 pub struct Calls {
-    pub succeeded: u64,
-    pub failed: BTreeMap<Code, u64>,
+    /// Without a code: they succeeded.
+    pub outcomes: BTreeMap<Option<Code>, u64>,
+    /// By what metrics call the status.
+    pub durations: BTreeMap<&'static str, Durations>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Durations {
     /// Per bucket, not cumulative; the last one has no bound.
-    durations: [u64; BUCKETS_MS.len() + 1],
+    counts: [u64; BUCKETS_MS.len() + 1],
     sum_ms: f64,
 }
 
@@ -27,16 +33,8 @@ impl Tally {
     pub fn count(&self, service: &'static str, method: &'static str, code: Option<Code>, took: Duration) {
         let mut calls = self.lock();
         let calls = calls.entry((service, method)).or_default();
-        match code {
-            None => calls.succeeded += 1,
-            Some(code) => *calls.failed.entry(code).or_default() += 1,
-        }
-        let ms = took.as_secs_f64() * 1e3;
-        calls.sum_ms += ms;
-        let bucket = BUCKETS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BUCKETS_MS.len());
-        if let Some(count) = calls.durations.get_mut(bucket) {
-            *count += 1;
-        }
+        *calls.outcomes.entry(code).or_default() += 1;
+        calls.durations.entry(status(code)).or_default().add(took);
     }
 
     /// By service and method.
@@ -51,17 +49,36 @@ impl Tally {
     }
 }
 
-impl Calls {
+impl Durations {
+    fn add(&mut self, took: Duration) {
+        let ms = took.as_secs_f64() * 1e3;
+        self.sum_ms += ms;
+        let bucket = BUCKETS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BUCKETS_MS.len());
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+    }
+
     /// In milliseconds.
     #[must_use]
-    pub fn durations(&self) -> Distribution {
+    pub fn distribution(&self) -> Distribution {
         let mut count = 0;
-        let cumulative = BUCKETS_MS.iter().zip(self.durations).map(|(bound, within)| {
+        let cumulative = BUCKETS_MS.iter().zip(self.counts).map(|(bound, within)| {
             count += within;
             (*bound, count)
         });
         let cumulative = cumulative.collect();
-        Distribution { cumulative, count: self.durations.iter().sum(), sum: self.sum_ms }
+        Distribution { cumulative, count: self.counts.iter().sum(), sum: self.sum_ms }
+    }
+}
+
+/// As LiveKit's metrics have it: refusals by their hundreds.
+#[must_use]
+pub fn status(code: Option<Code>) -> &'static str {
+    match code.map(Code::status) {
+        None => "200",
+        Some(status) if status.is_client_error() => "4xx",
+        Some(_) => "5xx",
     }
 }
 
@@ -80,11 +97,11 @@ mod tests {
         }
         let [(name, calls)] = <[_; 1]>::try_from(tally.read()).unwrap();
         assert_eq!(name, ("RoomService", "GetParticipant"));
-        assert_eq!((calls.succeeded, calls.failed.get(&Code::NotFound)), (3, Some(&1)));
-        let durations = calls.durations();
-        assert_eq!(durations.count, 4);
+        assert_eq!(calls.outcomes, BTreeMap::from([(None, 3), (Some(Code::NotFound), 1)]));
+        let durations = calls.durations["200"].distribution();
+        assert_eq!((durations.count, calls.durations["4xx"].distribution().count), (3, 1));
         let within = |bound: f64| durations.cumulative.iter().find(|(one, _)| *one == bound).unwrap().1;
-        assert_eq!((within(1.0), within(5.0), within(50.0), within(30_000.0)), (1, 2, 3, 3));
-        assert!((durations.sum - 60_044.0).abs() < 1e-6);
+        assert_eq!((within(1.0), within(25.0), within(50.0), within(30_000.0)), (1, 1, 2, 2));
+        assert!((durations.sum - 60_041.0).abs() < 1e-6);
     }
 }

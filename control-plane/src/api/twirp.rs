@@ -40,12 +40,17 @@ pub async fn serve(
     let status = answered.as_ref().map_or_else(|error| error.code.status(), |_| StatusCode::OK);
     let code = answered.as_ref().err().map(|error| error.code);
     // Only names that we gave: others would be labels without end.
-    let known = found.map_or("unknown", |method| method.name);
-    site.api.tally.count(service.name, known, code, start.elapsed());
-    if let Err(error) = &answered {
-        tracing::debug!(service = service.name, method = known, code = error.code.name(), msg = %error.msg, "call refused");
-    }
-    tracing::trace!(service = service.name, method = known, status = status.as_u16(), "call");
+    let (service, method) = (service.name, found.map_or("", |method| method.name));
+    site.api.tally.count(service, method, code, start.elapsed());
+    let (code, status_code) = (code.map_or("", Code::name), status.as_u16());
+    tracing::info!(
+        service,
+        method,
+        status = status_code,
+        code,
+        took_ms = start.elapsed().as_millis(),
+        "call"
+    );
     match answered {
         Ok((encoding, body)) => respond(status, encoding.content_type(), body),
         Err(error) => error.into_response(),

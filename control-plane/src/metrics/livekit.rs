@@ -3,7 +3,8 @@
 use livekit_protocol::ServerInfo;
 use proto::media::v1::WorkerCounters;
 
-use crate::api::tally::Tally;
+use crate::api::error::Code;
+use crate::api::tally::{self, Tally};
 use crate::metrics::families::Families;
 use crate::room::census::Counts;
 
@@ -41,16 +42,19 @@ pub fn rooms(families: &mut Families, node: &Node, counts: &Counts) {
 /// The server API's calls. Names of methods that are none are not among them.
 pub fn calls(families: &mut Families, node: &Node, tally: &Tally) {
     for ((service, method), calls) in tally.read() {
-        let outcomes = calls.failed.iter().map(|(code, count)| ("failure", code.name(), *count));
-        for (status, code, count) in std::iter::once(("success", "", calls.succeeded)).chain(outcomes) {
+        for (code, count) in &calls.outcomes {
+            let (status, code) = (tally::status(*code), code.map_or("", Code::name));
             let labels =
                 node.labels(&[("service", service), ("method", method), ("status", status), ("code", code)]);
             let help = "Calls of the server API, by outcome.";
-            families.counter("livekit_node_twirp_request_status", help, &labels, count);
+            families.counter("livekit_node_twirp_request_status", help, &labels, *count);
         }
-        let labels = node.labels(&[("service", service), ("method", method)]);
-        let help = "How long calls of the server API took.";
-        families.histogram("livekit_node_twirp_request_latency_ms", help, &labels, &calls.durations());
+        for (status, durations) in &calls.durations {
+            let labels = node.labels(&[("service", service), ("method", method), ("status", status)]);
+            let help = "How long calls of the server API took.";
+            let values = durations.distribution();
+            families.histogram("livekit_node_twirp_request_latency_ms", help, &labels, &values);
+        }
     }
 }
 
