@@ -91,8 +91,9 @@ impl Row {
 }
 
 /// As the document introduces them.
-const LETTERS: [(&str, &str); 10] = [
+const LETTERS: &[(&str, &str)] = &[
     ("B", "tests/e2e/browser/call.test.mjs"),
+    ("W", "tests/e2e/browser/whip.test.mjs"),
     ("P", "tests/e2e/python/test_call.py"),
     ("C", "tests/e2e/python/test_crowd.py"),
     ("M", "tests/e2e/python/test_metrics.py"),
@@ -103,7 +104,7 @@ const LETTERS: [(&str, &str); 10] = [
     ("RP", "tests/e2e/python/test_room_service.py"),
     ("X", "tests/contract/tests/"),
 ];
-const FOLDERS: [(&str, &str); 9] = [
+const FOLDERS: &[(&str, &str)] = &[
     ("cp", "control-plane/src"),
     ("mp", "media-plane/src"),
     ("engine", "media-plane/engine"),
