@@ -174,6 +174,9 @@ pub struct Limit {
     pub max_room_name_length: usize,
     pub max_participant_identity_length: usize,
     pub max_participant_name_length: usize,
+    /// Tracks of a kind that one participant is sent; what it wants beyond waits until others end.
+    pub subscription_limit_video: usize,
+    pub subscription_limit_audio: usize,
     /// Ours: of both planes together; joins are refused shortly before. 0: what the control group may have.
     pub memory_bytes: u64,
 }

@@ -116,6 +116,8 @@ impl Default for Limit {
             max_room_name_length: 256,
             max_participant_identity_length: 256,
             max_participant_name_length: 256,
+            subscription_limit_video: 0,
+            subscription_limit_audio: 0,
             memory_bytes: 0,
         }
     }

@@ -175,8 +175,8 @@ pub(super) const KEYS: &[(&str, Standing)] = &[
 
     ("limit.num_tracks", Applied),
     ("limit.bytes_per_sec", NotYet),
-    ("limit.subscription_limit_video", NotYet),
-    ("limit.subscription_limit_audio", NotYet),
+    ("limit.subscription_limit_video", Applied),
+    ("limit.subscription_limit_audio", Applied),
     ("limit.max_metadata_size", Applied),
     ("limit.max_attributes_size", Applied),
     ("limit.max_room_name_length", Applied),

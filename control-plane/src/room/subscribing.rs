@@ -16,6 +16,7 @@ use crate::room::participant::{Participant, Profile};
 use crate::room::permissions;
 use crate::room::stalling;
 use crate::room::subscription::{Settings, Stage, Subscription};
+use crate::room::surroundings::Surroundings;
 use crate::room::turn::Turn;
 
 /// The client asks for tracks, or not to have them.
@@ -154,7 +155,9 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     let (kind, publisher) = (track.kind(), track.record.publisher.clone());
     let Some(publication) = track.forwarded().map(|publication| publication.id) else { return };
     let Some(participant) = turn.room.participants.get_mut(who) else { return };
-    if participant.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+    if participant.subscriptions.len() >= SUBSCRIPTIONS_MAX
+        || is_at_limit(turn.surroundings, participant, kind)
+    {
         turn.refuse(Refused::SubscriptionLimit);
         return;
     }
@@ -182,6 +185,16 @@ fn subscribe(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
     turn.touch_demand(sid);
     tell_permission(turn, who, &publisher, sid, true);
     offering::request(turn, who, Cause::Addition);
+}
+
+/// What it wants beyond its limit is not denied: it comes when there is room (`Turn::finish`).
+fn is_at_limit(surroundings: &Surroundings, participant: &Participant, kind: Kind) -> bool {
+    let limits = &surroundings.config.limit;
+    let max = match kind {
+        Kind::Video => limits.subscription_limit_video,
+        Kind::Audio => limits.subscription_limit_audio,
+    };
+    max > 0 && participant.subscriptions.values().filter(|one| one.kind == kind).count() >= max
 }
 
 /// A subscription goes on with another codec of its track, on the media section that it has.

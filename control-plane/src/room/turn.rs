@@ -19,7 +19,7 @@ use crate::room::participant::Participant;
 use crate::room::state::Room;
 use crate::room::subscription::Subscription;
 use crate::room::surroundings::Surroundings;
-use crate::room::{dynacast, keeping};
+use crate::room::{dynacast, keeping, subscribing};
 
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -44,6 +44,8 @@ struct Touched {
     subscriptions: BTreeSet<u64>,
     /// Tracks of which somebody may want more or less than before.
     demands: BTreeSet<TrackSid>,
+    /// Who is sent less than before, and may want something else that its limit did not allow.
+    vacancies: BTreeSet<ParticipantSid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,7 +140,10 @@ impl<'a> Turn<'a> {
 
     pub fn delete_subscription(&mut self, subscription: &Subscription) {
         self.touch_demand(&subscription.track);
-        self.room.directory.subscriptions.remove(&subscription.id);
+        let limits = &self.surroundings.config.limit;
+        let limited = limits.subscription_limit_video > 0 || limits.subscription_limit_audio > 0;
+        let owner = self.room.directory.subscriptions.remove(&subscription.id);
+        self.touched.vacancies.extend(owner.filter(|_| limited).map(|(who, _)| who));
         if subscription.is_negotiated() {
             self.delete(Floor::Subscription, subscription.id);
         }
@@ -189,6 +194,9 @@ impl<'a> Turn<'a> {
     /// Turns what was touched into writes.
     #[must_use]
     pub fn finish(mut self) -> Effects {
+        for who in std::mem::take(&mut self.touched.vacancies) {
+            subscribing::take_up(&mut self, &who);
+        }
         for sid in std::mem::take(&mut self.touched.demands) {
             dynacast::settle(&mut self, &sid);
         }

@@ -6,8 +6,10 @@ use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::{AddTrackRequest, ConnectionSettings, UpdateSubscription, UpdateTrackSettings};
 use livekit_protocol::{TrackSource, TrackType};
 
+use crate::config::Config;
 use crate::room::effect::{ConnectionId, Refused};
 use crate::room::join::Arrival;
+use crate::room::names::TrackSid;
 use crate::room::tests::client::Client;
 use crate::room::tests::{Heard, World, arrival};
 
@@ -82,4 +84,27 @@ fn tracks_that_are_announced_and_never_come_are_limited_too() {
         _ => false,
     });
     assert_eq!(refused.count(), 8, "each is told");
+}
+
+#[test]
+fn what_is_wanted_beyond_the_limit_comes_when_there_is_room() {
+    let mut config = Config::default();
+    config.limit.subscription_limit_audio = 2;
+    let mut world = World::with(config);
+    world.join(publishing("alice", 3));
+    let alice = world.room.of_identity("alice").unwrap();
+    let tracks = world.room.participants[&alice].tracks.clone();
+    let bob = world.connect(Arrival { settings: ConnectionSettings::default(), ..arrival("bob") });
+    let ask = |track: &TrackSid, subscribe: bool| {
+        let track_sids = vec![track.0.clone()];
+        Request::Subscription(UpdateSubscription { track_sids, subscribe, ..UpdateSubscription::default() })
+    };
+    for track in &tracks {
+        world.say(&bob, ask(track, true));
+    }
+    let sent = |world: &World| world.participant(&bob).subscriptions.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(sent(&world), tracks[..2]);
+    assert!(refusals(&world, Refused::SubscriptionLimit) > 0);
+    world.say(&bob, ask(&tracks[0], false));
+    assert_eq!(sent(&world), tracks[1..]);
 }
