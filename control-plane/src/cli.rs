@@ -1,19 +1,25 @@
 //! The command line of `millrace`: livekit-server's flags and environment, where they apply.
 
+pub mod check_config;
 pub mod create_token;
 pub mod generate_keys;
+pub mod list_nodes;
+pub mod overrides;
+pub mod ports;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::cli::check_config::CheckConfig;
 use crate::cli::create_token::CreateToken;
+use crate::cli::overrides::Overrides;
 use crate::config::port_range::PortRange;
 
 /// Millrace: WebRTC rooms for LiveKit's clients.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "millrace", version, args_conflicts_with_subcommands = true)]
+#[command(name = "millrace", version)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -27,6 +33,20 @@ pub enum Command {
     GenerateKeys,
     /// Print a token with which a client can join a room.
     CreateJoinToken(Box<CreateToken>),
+    /// Print the ports that are listened on with this configuration.
+    Ports,
+    /// Ask the server of this configuration, and print what it says of itself.
+    ListNodes,
+    /// Read a configuration file, say what is wrong with it or what in it has no effect, and start nothing.
+    CheckConfig(CheckConfig),
+    /// Print help with every flag, those of the configuration's keys too.
+    HelpVerbose,
+}
+
+/// Help with the flags that `--help` leaves out.
+#[must_use]
+pub fn verbose_help() -> String {
+    Arguments::command().mut_args(|arg| arg.hide(false)).render_long_help().to_string()
 }
 
 /// What the server is started with; what is given here goes before the configuration file.
@@ -52,7 +72,7 @@ pub struct Serve {
     pub region: Option<String>,
 
     /// Development mode: placeholder keys unless some are given, debug logs, a page at / that lets anybody in.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub dev: bool,
 
     /// Threads of the media plane that forward packets [default: one per core; with --dev one].
@@ -81,6 +101,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub later: NotYet,
+
+    #[command(flatten)]
+    pub overrides: Overrides,
 }
 
 impl Serve {
@@ -99,27 +122,27 @@ impl Serve {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Source {
     /// Configuration file, in LiveKit's YAML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// The configuration itself.
-    #[arg(long, env = "LIVEKIT_CONFIG", value_name = "YAML", hide_env_values = true)]
+    #[arg(long, global = true, env = "LIVEKIT_CONFIG", value_name = "YAML", hide_env_values = true)]
     pub config_body: Option<String>,
 
     /// API keys and their secrets, as `key: secret` lines.
-    #[arg(long, env = "LIVEKIT_KEYS", value_name = "KEYS", hide_env_values = true)]
+    #[arg(long, global = true, env = "LIVEKIT_KEYS", value_name = "KEYS", hide_env_values = true)]
     pub keys: Option<String>,
 
     /// File of `key: secret` lines that nobody else may read.
-    #[arg(long, env = "LIVEKIT_KEY_FILE", value_name = "FILE")]
+    #[arg(long, alias = "key_file", global = true, env = "LIVEKIT_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
     /// Accept keys in the configuration that LiveKit does not have.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub disable_strict_config: bool,
 }
 
-/// Flags of livekit-server that are understood and do nothing yet.
+/// Flags of livekit-server that are understood and do nothing here.
 #[derive(Clone, Debug, Default, Args)]
 pub struct NotYet {
     #[arg(long, env = "REDIS_HOST", hide = true)]

@@ -2,7 +2,9 @@
 
 pub mod default;
 pub mod duration;
+pub mod interfaces;
 pub mod keys;
+pub mod kind;
 pub mod known;
 pub mod live;
 pub mod network;
@@ -10,6 +12,8 @@ pub mod outline;
 pub mod port_range;
 pub mod read;
 pub mod settle;
+pub mod table;
+pub mod turn_server;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +25,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::network::Network;
 use crate::config::port_range::PortRange;
+use crate::config::turn_server::TurnServer;
 
 /// Everything that the control plane was told, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -101,6 +106,40 @@ pub struct Rtc {
     #[serde(deserialize_with = "or_default")]
     pub stun_servers: Vec<String>,
     pub enable_loopback_candidate: bool,
+    /// Told to clients.
+    #[serde(deserialize_with = "or_default")]
+    pub turn_servers: Vec<TurnServer>,
+    /// Names of those whose addresses are advertised.
+    #[serde(deserialize_with = "or_default")]
+    pub interfaces: Choice<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub ips: Choice<Network>,
+}
+
+/// Some of all: those that are included, or all if none is named; without those that are excluded.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, bound = "T: Deserialize<'de>")]
+pub struct Choice<T> {
+    #[serde(deserialize_with = "or_default")]
+    pub includes: Vec<T>,
+    #[serde(deserialize_with = "or_default")]
+    pub excludes: Vec<T>,
+}
+
+impl<T> Default for Choice<T> {
+    fn default() -> Self {
+        Self { includes: Vec::new(), excludes: Vec::new() }
+    }
+}
+
+impl<T> Choice<T> {
+    pub const fn is_everything(&self) -> bool {
+        self.includes.is_empty() && self.excludes.is_empty()
+    }
+
+    pub fn takes(&self, is_it: impl Fn(&T) -> bool) -> bool {
+        (self.includes.is_empty() || self.includes.iter().any(&is_it)) && !self.excludes.iter().any(&is_it)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -169,6 +208,8 @@ pub struct Video {
 #[serde(default)]
 pub struct Limit {
     pub num_tracks: u32,
+    /// Of the media planes, in and out.
+    pub bytes_per_sec: f64,
     pub max_metadata_size: usize,
     pub max_attributes_size: usize,
     pub max_room_name_length: usize,

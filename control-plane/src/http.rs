@@ -3,9 +3,11 @@
 pub mod client_address;
 pub mod cors;
 pub mod gate;
+pub mod health;
 pub mod lingering;
 pub mod patient;
 pub mod serve;
+pub mod stats;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -15,10 +17,10 @@ use std::time::{Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures_util::FutureExt;
@@ -64,7 +66,10 @@ pub struct Peer {
 
 pub fn routes(site: Site) -> Router {
     let routes = Router::new()
-        .route("/", any(health))
+        .route("/", any(health::root))
+        .route("/healthz", any(health::live))
+        .route("/readyz", any(health::ready))
+        .route("/stats", any(stats::stats))
         .route("/rtc", any(door::join_v0))
         .route("/rtc/v1", any(door::join_v1))
         .route("/rtc/validate", any(door::validate_v0))
@@ -158,14 +163,6 @@ fn recognise(site: &Site, request: &mut Request) -> Option<Peer> {
     peer.client = client_address::address(request.headers(), peer.address.ip(), &config.trusted_proxies);
     request.extensions_mut().insert(peer.clone());
     Some(peer)
-}
-
-/// LiveKit's health check; in development mode, a browser that asks for a page gets one.
-async fn health(State(site): State<Site>, headers: HeaderMap) -> Response {
-    if site.config.now().development && page::wanted(&headers) {
-        return page::html();
-    }
-    text(StatusCode::OK, "OK")
 }
 
 /// As Go's server says it.
@@ -315,8 +312,10 @@ mod tests {
         let join_request = wrap(JoinRequest { participant_sid: "PA_1".to_owned(), ..Default::default() });
         let metadata = wrap(JoinRequest { metadata: "m".to_owned(), ..Default::default() });
         for (name, path, status, body) in [
-            ("health", "/".to_owned(), 200, "OK"),
-            ("health with a query", "/?x=1".to_owned(), 200, "OK"),
+            ("health without a media plane", "/".to_owned(), 406, "Not Ready"),
+            ("health with a query", "/?x=1".to_owned(), 406, "Not Ready"),
+            ("alive", "/healthz".to_owned(), 200, "OK"),
+            ("ready", "/readyz".to_owned(), 503, "no media plane is attached"),
             ("nothing there", "/nothing".to_owned(), 404, "404 page not found\n"),
             ("no agents yet", "/agent".to_owned(), 404, "404 page not found\n"),
             ("not a WebSocket", "/rtc".to_owned(), 404, ""),
@@ -471,13 +470,13 @@ mod tests {
         }
         assert!(answered >= 50, "{answered}");
         for (name, path, from, status) in [
-            ("another client", "/".to_owned(), "203.0.113.2", 200),
+            ("another client", "/healthz".to_owned(), "203.0.113.2", 200),
             ("with a token", format!("/rtc/validate?access_token={good}"), "203.0.113.1", 200),
         ] {
             let answer = get(address, &path, &format!("x-forwarded-for: {from}\r\n")).await;
             assert_eq!(answer.status, status, "{name}");
         }
-        assert_eq!(get(address, "/", "").await.status, 200, "the proxy itself");
+        assert_eq!(get(address, "/healthz", "").await.status, 200, "the proxy itself");
     }
 
     #[tokio::test]
@@ -507,12 +506,12 @@ mod tests {
     async fn the_page_and_its_tokens_are_for_development_only() {
         let html = "accept: text/html,application/xhtml+xml\r\norigin: https://a.example\r\n";
         let production = start(Config::default()).await;
-        assert_eq!(get(production, "/", html).await.body, "OK");
+        assert_eq!(get(production, "/", html).await.body, "Not Ready");
         assert_eq!(get(production, "/dev/token?room=r&identity=a", "").await.status, 404);
         assert_eq!(get(production, "/dev/app.js", "").await.status, 404);
 
         let development = start(Config { development: true, ..Config::default() }).await;
-        assert_eq!(get(development, "/", "accept: */*\r\n").await.body, "OK");
+        assert_eq!(get(development, "/", "accept: */*\r\n").await.body, "Not Ready");
         let page = get(development, "/", html).await;
         assert!(page.body.contains("<title>Millrace</title>"), "{page:?}");
         assert!(get(development, "/dev/app.js", "").await.body.len() > 100_000);
@@ -533,8 +532,8 @@ mod tests {
             |path: &str, len: usize| format!("{path}?access_token={good}&padding={}", "x".repeat(len));
         for (name, path, status) in [
             ("/rtc takes an offer", padded("/rtc/validate", 40_000), 200),
-            ("the rest does not", padded("/", 20_000), 431),
-            ("a little is fine", padded("/", 10_000), 200),
+            ("the rest does not", padded("/healthz", 20_000), 431),
+            ("a little is fine", padded("/healthz", 10_000), 200),
         ] {
             assert_eq!(get(address, &path, "").await.status, status, "{name}");
         }

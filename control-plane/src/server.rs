@@ -22,9 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::revocation::Revocations;
 use crate::cli::Serve;
-use crate::config::Config;
 use crate::config::live::Live;
 use crate::config::settle::Settled;
+use crate::config::{Config, interfaces};
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
 use crate::metrics;
@@ -63,6 +63,7 @@ async fn start_and_serve(arguments: Serve, settled: Settled, filter: Filter) -> 
     let hangup = signals::hangup()?;
     let at_start = config.clone();
     find_external_address(&mut config).await;
+    choose_addresses(&mut config)?;
     // Bound before anything else is started, for a port in use is the most common mistake. Clients that connect
     // already wait in the backlog.
     let listeners = serve::bind(&bind, config.port)?;
@@ -160,6 +161,15 @@ async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
     let told = timeout(FAREWELL_MAX, farewell).await.is_ok();
     media_planes.stop().await;
     tracing::info!(?ending, told, "ended");
+}
+
+/// Those that clients are told, if some are to be chosen.
+fn choose_addresses(config: &mut Config) -> Result<(), String> {
+    if let Some(addresses) = interfaces::chosen(&config.rtc)? {
+        tracing::info!(?addresses, "addresses chosen by rtc.interfaces and rtc.ips");
+        config.rtc.node_ip = addresses;
+    }
+    Ok(())
 }
 
 async fn find_external_address(config: &mut Config) {

@@ -6,7 +6,6 @@ use clap::Args;
 
 use crate::auth::grants::{Claims, VideoGrant};
 use crate::auth::token::Keys;
-use crate::cli::Source;
 
 #[derive(Clone, Debug, Args)]
 pub struct CreateToken {
@@ -33,13 +32,6 @@ pub struct CreateToken {
     /// How long the token may be used to join, as in 30m or 24h.
     #[arg(long, default_value = "24h", value_parser = crate::config::duration::from_argument)]
     pub valid_for: Duration,
-
-    /// Sign with the placeholder key of development mode.
-    #[arg(long)]
-    pub dev: bool,
-
-    #[command(flatten)]
-    pub source: Source,
 }
 
 /// The token.

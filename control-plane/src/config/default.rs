@@ -5,7 +5,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::config::{
-    Audio, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc, Video,
+    Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus,
+    Room, Rtc, Video,
 };
 
 impl Default for Config {
@@ -61,6 +62,9 @@ impl Default for Rtc {
             use_external_ip: false,
             stun_servers: Vec::new(),
             enable_loopback_candidate: false,
+            turn_servers: Vec::new(),
+            interfaces: Choice::default(),
+            ips: Choice::default(),
         }
     }
 }
@@ -111,6 +115,7 @@ impl Default for Limit {
     fn default() -> Self {
         Self {
             num_tracks: 0,
+            bytes_per_sec: 0.0,
             max_metadata_size: 512 * 1024,
             max_attributes_size: 64 * 1024,
             max_room_name_length: 256,

@@ -1,23 +1,32 @@
-//! Every key of LiveKit's configuration (v1.13.5), and ours: which are applied, and which are only understood.
-//!
-//! One table: what is not in it is a typing error, and refused with the nearest name.
+//! Looks keys up in the [`table`]: what is not in it is a typing error, and refused with the nearest name.
+
+use crate::config::kind::Kind;
+use crate::config::table::KEYS;
 
 /// What a key does here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Applied,
-    /// Accepted, and named once in the log.
-    NotYet,
+    /// Accepted, and named once in the log with the reason.
+    Idle(&'static str),
 }
 
 /// Looks a dotted path up. `*` in the table stands for any name, a trailing `**` for anything below.
-pub fn standing(path: &[&str]) -> Option<Standing> {
-    KEYS.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, standing)| *standing)
+pub fn find(path: &[&str]) -> Option<(Kind, Standing)> {
+    KEYS.iter().find(|(pattern, ..)| matches(pattern, path)).map(|(_, kind, standing)| (*kind, *standing))
+}
+
+/// The keys that one text can set, with what it has to be.
+pub fn singles() -> impl Iterator<Item = (&'static str, Kind)> {
+    let single = |path: &str, kind: Kind| {
+        kind.is_single() && !path.contains('*') && !LISTS.iter().any(|list| path.starts_with(list))
+    };
+    KEYS.iter().filter(move |(path, kind, _)| single(path, *kind)).map(|(path, kind, _)| (*path, *kind))
 }
 
 /// Whether anything lies below this path.
 pub fn is_section(path: &[&str]) -> bool {
-    KEYS.iter().any(|(pattern, _)| {
+    KEYS.iter().any(|(pattern, ..)| {
         let mut parts = pattern.split('.');
         path.iter().all(|name| parts.next().is_some_and(|part| part == *name || part == "*"))
             && parts.next().is_some()
@@ -26,7 +35,7 @@ pub fn is_section(path: &[&str]) -> bool {
 
 /// The known name that is most like `name`, beside it.
 pub fn nearest(parent: &[&str], name: &str) -> Option<&'static str> {
-    let siblings = KEYS.iter().filter_map(|(pattern, _)| {
+    let siblings = KEYS.iter().filter_map(|(pattern, ..)| {
         let mut parts = pattern.split('.');
         parent.iter().all(|above| parts.next() == Some(above)).then(|| parts.next())?
     });
@@ -69,150 +78,5 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 const NAME_LEN_MAX: usize = 64;
-
-use Standing::{Applied, NotYet};
-
-#[rustfmt::skip]
-pub(super) const KEYS: &[(&str, Standing)] = &[
-    ("port", Applied),
-    ("bind_addresses", Applied),
-    ("keys.*", Applied),
-    ("key_file", Applied),
-    ("log_level", Applied),
-    ("logging.level", Applied),
-    ("logging.json", Applied),
-    ("logging.sample", NotYet),
-    ("logging.component_levels.**", NotYet),
-    ("logging.pion_level", NotYet),
-    ("region", Applied),
-    ("development", Applied),
-    ("prometheus_port", Applied),
-    ("prometheus.port", Applied),
-    ("prometheus.username", Applied),
-    ("prometheus.password", Applied),
-    ("debug_handler.port", NotYet),
-
-    ("rtc.udp_port", Applied),
-    ("rtc.tcp_port", NotYet),
-    ("rtc.port_range_start", Applied),
-    ("rtc.port_range_end", Applied),
-    ("rtc.node_ip", Applied),
-    ("rtc.use_external_ip", Applied),
-    ("rtc.stun_servers", Applied),
-    ("rtc.enable_loopback_candidate", Applied),
-    ("rtc.external_ip_only", NotYet),
-    ("rtc.advertise_internal_ip", NotYet),
-    ("rtc.skip_external_ip_validation", NotYet),
-    ("rtc.use_stun_port_as_ice", NotYet),
-    ("rtc.turn_servers.**", NotYet),
-    ("rtc.use_ice_lite", NotYet),
-    ("rtc.interfaces.includes", NotYet),
-    ("rtc.interfaces.excludes", NotYet),
-    ("rtc.ips.includes", NotYet),
-    ("rtc.ips.excludes", NotYet),
-    ("rtc.use_mdns", NotYet),
-    ("rtc.force_tcp", NotYet),
-    ("rtc.batch_io.**", NotYet),
-    ("rtc.sctp_min_cwnd", NotYet),
-    ("rtc.sctp_fast_rtx_wnd", NotYet),
-    ("rtc.sctp_cwnd_ca_step", NotYet),
-    ("rtc.host_acceptance_min_wait", NotYet),
-    ("rtc.srflx_acceptance_min_wait", NotYet),
-    ("rtc.prflx_acceptance_min_wait", NotYet),
-    ("rtc.relay_acceptance_min_wait", NotYet),
-    ("rtc.strict_acks", NotYet),
-    ("rtc.packet_buffer_size", NotYet),
-    ("rtc.packet_buffer_size_video", NotYet),
-    ("rtc.packet_buffer_size_audio", NotYet),
-    ("rtc.pli_throttle.low_quality", NotYet),
-    ("rtc.pli_throttle.mid_quality", NotYet),
-    ("rtc.pli_throttle.high_quality", NotYet),
-    ("rtc.congestion_control.**", NotYet),
-    ("rtc.allow_tcp_fallback", NotYet),
-    ("rtc.tcp_fallback_rtt_threshold", NotYet),
-    ("rtc.allow_udp_unstable_fallback", NotYet),
-    ("rtc.reconnect_on_publication_error", NotYet),
-    ("rtc.reconnect_on_subscription_error", NotYet),
-    ("rtc.reconnect_on_data_channel_error", NotYet),
-    ("rtc.data_channel_max_buffered_amount", NotYet),
-    ("rtc.datachannel_slow_threshold", NotYet),
-    ("rtc.datachannel_lossy_target_latency", NotYet),
-    ("rtc.datachannel_data_track_target_latency", NotYet),
-    ("rtc.forward_stats.**", NotYet),
-    ("rtc.enable_rtp_stream_restart_detection", NotYet),
-
-    ("redis.**", NotYet),
-
-    ("audio.active_level", Applied),
-    ("audio.min_percentile", Applied),
-    ("audio.update_interval", Applied),
-    ("audio.smooth_intervals", Applied),
-    ("audio.active_red_encoding", Applied),
-    ("audio.enable_loss_proxying", NotYet),
-
-    ("video.dynacast_pause_delay", Applied),
-    ("video.codec_regression_threshold", NotYet),
-    ("video.stream_tracker_manager.**", NotYet),
-    ("video.stream_tracker.**", NotYet),
-
-    ("room.auto_create", Applied),
-    ("room.enabled_codecs.mime", Applied),
-    ("room.enabled_codecs.fmtp_line", Applied),
-    ("room.max_participants", Applied),
-    ("room.empty_timeout", Applied),
-    ("room.departure_timeout", Applied),
-    ("room.enable_remote_unmute", Applied),
-    ("room.playout_delay.enabled", Applied),
-    ("room.playout_delay.min", Applied),
-    ("room.playout_delay.max", Applied),
-    ("room.sync_streams", Applied),
-    ("room.refuse_duplicates", Applied),
-    ("room.create_room_enabled", NotYet),
-    ("room.create_room_timeout", NotYet),
-    ("room.create_room_attempts", NotYet),
-    ("room.update_batch_target_size", Applied),
-    ("room.room_configurations.**", Applied),
-
-    ("limit.num_tracks", Applied),
-    ("limit.bytes_per_sec", NotYet),
-    ("limit.subscription_limit_video", Applied),
-    ("limit.subscription_limit_audio", Applied),
-    ("limit.max_metadata_size", Applied),
-    ("limit.max_attributes_size", Applied),
-    ("limit.max_room_name_length", Applied),
-    ("limit.max_participant_identity_length", Applied),
-    ("limit.max_participant_name_length", Applied),
-    ("limit.max_data_blob_key_length", NotYet),
-    ("limit.max_data_blobs_size", NotYet),
-    ("limit.max_data_track_custom_encoding_length", NotYet),
-
-    ("turn.**", NotYet),
-    ("webhook.**", NotYet),
-    ("node_selector.**", NotYet),
-    ("node_stats.**", NotYet),
-    ("signal_relay.**", NotYet),
-    ("psrpc.**", NotYet),
-    ("agents.**", NotYet),
-    ("api.**", NotYet),
-    ("ingress.**", NotYet),
-    ("sip.**", NotYet),
-    ("metric.**", NotYet),
-    ("trace.**", NotYet),
-    ("enable_data_tracks", NotYet),
-    ("enable_participant_data_blob", NotYet),
-
-    // Ours.
-    ("media_planes", Applied),
-    ("trusted_proxies", Applied),
-    ("drain_timeout", Applied),
-    ("runtime_dir", Applied),
-    ("limit.memory_bytes", Applied),
-    ("media.token", Applied),
-    ("media.workers", Applied),
-    ("media.pin", Applied),
-    ("media.spread_above", Applied),
-    ("media.io", Applied),
-    ("media.gso", Applied),
-    ("media.flush_delay_us", Applied),
-    ("media.dtls", Applied),
-];
+/// Sections of which there are several.
+const LISTS: [&str; 3] = ["rtc.turn_servers.", "room.enabled_codecs.", "node_selector.regions."];

@@ -6,11 +6,15 @@ use std::thread;
 
 use indexmap::IndexMap;
 
+use logs::stderr;
+
 use crate::auth::token::Keys;
 use crate::cli::{Serve, Source};
 use crate::config::port_range::PortRange;
-use crate::config::read::{Document, Strictness};
+use crate::config::read::{Document, Setting, Strictness};
+use crate::config::turn_server::TurnServer;
 use crate::config::{Config, Rtc, keys, parse_node_ip, read};
+use crate::media::address::Address;
 
 /// What the server starts from.
 #[derive(Debug)]
@@ -26,9 +30,7 @@ pub struct Settled {
 /// # Errors
 /// A sentence for the operator.
 pub fn settle(arguments: &Serve) -> Result<Settled, String> {
-    let Document { mut config, not_applied, unknown } = document(&arguments.source)?;
-    let mut warnings = unknown;
-    warnings.extend(apply(arguments, &mut config)?);
+    let Read { mut config, idle, mut warnings } = read_all(arguments)?;
     let bind = bind_addresses(&config, arguments)?;
     let (keys, bind) = match keys_of(&arguments.source, &mut config)? {
         keys if !keys.is_empty() => (keys, bind),
@@ -54,7 +56,26 @@ pub fn settle(arguments: &Serve) -> Result<Settled, String> {
     }
     // They are in `keys`, which does not show them.
     config.keys.clear();
-    Ok(Settled { config, keys, bind, remarks: remarks(&not_applied, arguments), warnings })
+    Ok(Settled { config, keys, bind, remarks: remarks(&idle, arguments), warnings })
+}
+
+/// What was told, before anybody asked for keys.
+#[derive(Debug)]
+pub struct Read {
+    pub config: Config,
+    /// Keys without effect here, and why.
+    pub idle: Vec<(String, &'static str)>,
+    pub warnings: Vec<String>,
+}
+
+/// # Errors
+/// A sentence for the operator.
+pub fn read_all(arguments: &Serve) -> Result<Read, String> {
+    let Document { mut config, idle, unknown, .. } = document(&arguments.source, &arguments.overrides.0)?;
+    let mut warnings = unknown;
+    warnings.extend(apply(arguments, &mut config)?);
+    bind_addresses(&config, arguments)?;
+    Ok(Read { config, idle, warnings })
 }
 
 /// The keys that tokens are made with, without a whole server.
@@ -62,7 +83,7 @@ pub fn settle(arguments: &Serve) -> Result<Settled, String> {
 /// # Errors
 /// A sentence for the operator.
 pub fn signing_keys(source: &Source, development: bool) -> Result<Keys, String> {
-    let mut config = document(source)?.config;
+    let mut config = document(source, &[])?.config;
     let keys = keys_of(source, &mut config)?;
     if keys.is_empty() && (development || config.development) {
         return keys::check(&IndexMap::from([(PLACEHOLDER.0.to_owned(), PLACEHOLDER.1.to_owned())]));
@@ -71,22 +92,28 @@ pub fn signing_keys(source: &Source, development: bool) -> Result<Keys, String> 
 }
 
 /// The body goes before the file, as in livekit-server.
-fn document(source: &Source) -> Result<Document, String> {
+fn document(source: &Source, settings: &[Setting]) -> Result<Document, String> {
     let strictness = if source.disable_strict_config { Strictness::Lenient } else { Strictness::Strict };
     if let Some(body) = source.config_body.as_deref().filter(|body| !body.is_empty()) {
-        return read::read(body, strictness)
+        return read::read_with(body, settings, strictness)
             .map_err(|error| format!("configuration in --config-body: {error}"));
     }
-    let Some(path) = &source.config else { return read::read("", strictness) };
+    let Some(path) = &source.config else { return read::read_with("", settings, strictness) };
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| format!("configuration {shown}: {error}"))?;
-    read::read(&text, strictness).map_err(|error| format!("configuration {shown}: {error}"))
+    read::read_with(&text, settings, strictness).map_err(|error| format!("configuration {shown}: {error}"))
 }
 
 /// Flags go before the document. Gives what to warn of.
 fn apply(arguments: &Serve, config: &mut Config) -> Result<Option<String>, String> {
     config.development |= arguments.dev;
-    config.logging.level = Some(log_filter(config));
+    let level = log_filter(config);
+    stderr::check(&level).map_err(|error| format!("logging.level: {error}"))?;
+    config.logging.level = Some(level);
+    config.rtc.turn_servers.iter_mut().try_for_each(TurnServer::settle)?;
+    for plane in &config.media_planes {
+        plane.parse::<Address>().map_err(|error| format!("media_planes: {error}"))?;
+    }
     if let Some(text) = &arguments.node_ip {
         config.rtc.node_ip = parse_node_ip(text).map_err(|error| format!("--node-ip: {error}"))?;
     }
@@ -140,6 +167,8 @@ fn idle_keys(config: &Config) -> Vec<&'static str> {
         ("rtc.port_range_end", rtc.port_range_end != default.port_range_end),
         ("rtc.node_ip", rtc.node_ip != default.node_ip),
         ("rtc.use_external_ip", rtc.use_external_ip != default.use_external_ip),
+        ("rtc.interfaces", rtc.interfaces != default.interfaces),
+        ("rtc.ips", rtc.ips != default.ips),
         ("rtc.enable_loopback_candidate", rtc.enable_loopback_candidate != default.enable_loopback_candidate),
         ("media.workers", media.workers.is_some()),
         ("media.pin", media.pin.is_some()),
@@ -205,7 +234,10 @@ fn bind_addresses(config: &Config, arguments: &Serve) -> Result<Vec<IpAddr>, Str
 }
 
 /// From the flag or the environment, else from the key file, else from the document.
-fn keys_of(source: &Source, config: &mut Config) -> Result<Keys, String> {
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn keys_of(source: &Source, config: &mut Config) -> Result<Keys, String> {
     let file = source.key_file.clone().or_else(|| config.key_file.clone());
     if let Some(text) = source.keys.as_deref().filter(|text| !text.trim().is_empty()) {
         config.keys = keys::parse(text).map_err(|error| format!("--keys or LIVEKIT_KEYS: {error}"))?;
@@ -215,11 +247,22 @@ fn keys_of(source: &Source, config: &mut Config) -> Result<Keys, String> {
     keys::check(&config.keys)
 }
 
-fn remarks(not_applied: &[String], arguments: &Serve) -> Vec<String> {
-    let keys = (!not_applied.is_empty())
-        .then(|| format!("configuration without effect yet: {}", not_applied.join(", ")));
+/// What to say of keys without effect, those with the same reason together.
+#[must_use]
+pub fn of_idle(idle: &[(String, &'static str)]) -> Option<String> {
+    let mut by_reason: IndexMap<&str, Vec<&str>> = IndexMap::new();
+    for (name, why) in idle {
+        by_reason.entry(why).or_default().push(name);
+    }
+    let told = by_reason.iter().map(|(why, names)| format!("{} ({why})", names.join(", ")));
+    let told = told.collect::<Vec<_>>().join("; ");
+    (!told.is_empty()).then(|| format!("configuration without effect: {told}"))
+}
+
+fn remarks(idle: &[(String, &'static str)], arguments: &Serve) -> Vec<String> {
+    let keys = of_idle(idle);
     let flags = arguments.later.given();
-    let flags = (!flags.is_empty()).then(|| format!("flags without effect yet: {}", flags.join(", ")));
+    let flags = (!flags.is_empty()).then(|| format!("flags without effect: {}", flags.join(", ")));
     keys.into_iter().chain(flags).collect()
 }
 
@@ -230,7 +273,7 @@ fn cores() -> u16 {
 const PLACEHOLDER: (&str, &str) = ("devkey", "secret");
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 const DEVELOPMENT_UDP_PORT: u16 = 7882;
-const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
+pub const NO_KEYS: &str = "no API keys: give LIVEKIT_KEYS, --keys, --key-file or `keys` in the configuration \
     (`millrace generate-keys` makes one), or --dev to try things out";
 
 #[cfg(test)]
@@ -359,11 +402,19 @@ mod tests {
             ("node address", "--keys a=b --node-ip here", "", "--node-ip: \"here\""),
             ("node address nobody can reach", "--keys a=b --node-ip 0.0.0.0", "", "0.0.0.0 is no address"),
             ("unknown key", "--keys a=b", "prot: 1\n", "did you mean \"port\""),
+            ("no log level", "--keys a=b", "logging: { level: '=x=' }\n", "logging.level"),
+            ("no TURN server", "--keys a=b", "rtc: { turn_servers: [{ host: a }] }\n", "a has no port"),
+            ("no media plane", "--keys a=b", "media_planes: [somewhere]\n", "media_planes"),
+            (
+                "a setting",
+                "--keys a=b --limit.num_tracks many",
+                "",
+                "--limit.num_tracks: expected a whole number",
+            ),
             ("no workers in the file", "--keys a=b", "media: { workers: 0 }\n", "media.workers is 0"),
             ("more workers than ports there are", "--dev --workers 60000", "", "not so many after 7882"),
             ("no file", "--keys a=b --config /nonexistent.yaml", "", "/nonexistent.yaml"),
             ("no workers", "--keys a=b --workers 0", "", "0 is not in"),
-            ("flags with a command", "--dev generate-keys", "", "generate-keys"),
         ] {
             let error = settled(line, yaml).map(|_| ()).expect_err(name);
             assert!(error.contains(expected), "{name}: {error}");
@@ -398,10 +449,12 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_remarked_once() {
         let settled =
-            settled("--keys a=b --redis-host r", "redis: { address: a }\nturn: { enabled: true }\n").unwrap();
+            settled("--keys a=b --redis-host r", "redis: { address: a, db: 1 }\nturn: { enabled: true }\n")
+                .unwrap();
         let expected = [
-            "configuration without effect yet: redis.address, turn.enabled",
-            "flags without effect yet: --redis-host",
+            "configuration without effect: redis.address, redis.db (this server is one node, and shares nothing by \
+             Redis); turn.enabled (there is no TURN server inside; rtc.turn_servers tells clients of others)",
+            "flags without effect: --redis-host",
         ];
         assert_eq!(settled.remarks, expected);
         assert_eq!(settled.warnings.len(), 1, "the secret is short: {:?}", settled.warnings);

@@ -16,7 +16,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::media::address::{Address, Bearer};
-use crate::media::busy;
+use crate::media::busy::{self, Busy};
 use crate::media::event::Event;
 use crate::media::in_flight::{Answer, Refusal};
 use crate::media::link::{Link, Order};
@@ -31,7 +31,7 @@ pub struct Plane {
     waiting: Arc<AtomicUsize>,
     session: watch::Receiver<Option<Session>>,
     load: watch::Receiver<Vec<Load>>,
-    busy: watch::Receiver<Vec<u32>>,
+    busy: watch::Receiver<Busy>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Plane {
         let waiting = Arc::new(AtomicUsize::new(0));
         let link = Link::new(options, inbox, session_sender, load_sender, Arc::clone(&waiting));
         tokio::spawn(link.run());
-        let (busy_sender, busy) = watch::channel(Vec::new());
+        let (busy_sender, busy) = watch::channel(Busy::default());
         tokio::spawn(busy::watch(session.clone(), busy_sender));
         Self { orders, waiting, session, load, busy }
     }
@@ -158,10 +158,16 @@ impl Plane {
             return Vec::new();
         }
         let mut load = self.load.borrow().clone();
-        for (load, busy) in load.iter_mut().zip(self.busy.borrow().iter()) {
+        for (load, busy) in load.iter_mut().zip(self.busy.borrow().permille.iter()) {
             load.busy_permille = *busy;
         }
         load
+    }
+
+    /// What it receives and sends, as of the last few seconds.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> f64 {
+        self.busy.borrow().bytes_per_second
     }
 
     fn client(&self) -> Result<Client, PlaneLost> {

@@ -26,6 +26,7 @@ use crate::room::effect::{ConnectionId, Effects, Refused, Say};
 use crate::room::inbox::Letter;
 use crate::room::join::{Arrival, Join, JoinError, Joined, ParticipantHandle};
 use crate::room::mint::Mint;
+use crate::room::names::ParticipantSid;
 use crate::room::notice::{self, Kept};
 use crate::room::opening;
 use crate::room::place::Place;
@@ -113,6 +114,12 @@ impl Actor {
             tally,
             refusals,
         }
+    }
+
+    /// What every line of its log is about.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!("room", room = self.room.record.name, room_sid = self.room.record.sid)
     }
 
     pub async fn run(mut self) {
@@ -340,7 +347,11 @@ impl Actor {
                     sink.close();
                 }
             }
-            Say::Joined { connection, .. } | Say::TurnedAway { connection } => self.let_in(connection),
+            Say::Joined { connection, participant } => {
+                self.log_joined(&participant);
+                self.let_in(connection);
+            }
+            Say::TurnedAway { connection } => self.let_in(connection),
             Say::Denied { connection, error } => {
                 self.sinks.remove(&connection);
                 self.reply(connection, Err(error));
@@ -357,6 +368,13 @@ impl Actor {
     fn send(&self, connection: ConnectionId, message: signal_response::Message) {
         if let Some(sink) = self.sinks.get(&connection) {
             sink.send(message);
+        }
+    }
+
+    fn log_joined(&self, sid: &ParticipantSid) {
+        if let Some(participant) = self.room.participants.get(sid) {
+            let participant = &participant.profile.identity;
+            tracing::info!(participant, participant_sid = %sid, "participant joined");
         }
     }
 

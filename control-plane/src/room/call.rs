@@ -11,8 +11,9 @@ use livekit_protocol::{
 use crate::auth::revocation::Bearer;
 use crate::room::join::Limit;
 use crate::room::names::ParticipantSid;
+use crate::room::statistics::Statistics;
 use crate::room::turn::Turn;
-use crate::room::{administering, listing, muting, removing, sending};
+use crate::room::{administering, listing, muting, removing, sending, statistics};
 
 /// Whoever waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +41,10 @@ pub enum Call {
     UpdateParticipant(UpdateParticipantRequest),
     UpdateSubscriptions(UpdateSubscriptionsRequest),
     SendData(SendDataRequest),
+    /// Of everybody, or of one.
+    Statistics {
+        identity: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +56,7 @@ pub enum Answer {
     Track(Box<TrackInfo>),
     /// To how many participants it was done.
     Count(u32),
+    Statistics(Box<Statistics>),
 }
 
 /// Why a call came to nothing. `api::error` has the statuses.
@@ -95,6 +101,9 @@ pub fn perform(turn: &mut Turn<'_>, id: CallId, call: Call) {
         Call::UpdateParticipant(request) => administering::update_participant(turn, request),
         Call::UpdateSubscriptions(request) => administering::update_subscriptions(turn, &request),
         Call::SendData(request) => sending::send(turn, request),
+        Call::Statistics { identity } => {
+            Ok(Answer::Statistics(Box::new(statistics::of(turn.room, identity.as_deref()))))
+        }
     };
     turn.answer(id, answer);
 }

@@ -171,6 +171,8 @@ pub enum Limit {
     Participants,
     /// `limit.num_tracks`.
     Tracks,
+    /// `limit.bytes_per_sec`.
+    Bytes,
     /// `limit.memory_bytes`, or what the system allows.
     Memory,
 }
@@ -179,7 +181,7 @@ impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Participants => "room has exceeded its max participants",
-            Self::Tracks => "node has exceeded its configured limit",
+            Self::Tracks | Self::Bytes => "node has exceeded its configured limit",
             Self::Memory => "node has no memory for another participant",
         })
     }

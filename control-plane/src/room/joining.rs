@@ -38,7 +38,9 @@ fn join(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival) {
     if former.is_none() && is_full(turn.room) && !arrival.claims.is_dependent() {
         return deny(turn, connection, JoinError::LimitReached(Limit::Participants));
     }
-    if former.is_some() && turn.surroundings.config.room.refuse_duplicates {
+    // One who is away is no reason: it may be the same client, whose page was loaded anew.
+    let is_there = former.as_ref().and_then(|former| turn.participant(former)?.connection).is_some();
+    if is_there && turn.surroundings.config.room.refuse_duplicates {
         return deny(turn, connection, JoinError::DuplicateIdentity);
     }
     let profile = profile(turn, arrival);
@@ -78,7 +80,7 @@ fn is_full(room: &Room) -> bool {
 /// The response to the join, a token for later, and word to the others.
 fn greet(turn: &mut Turn<'_>, who: &ParticipantSid) {
     let Some(participant) = turn.participant(who) else { return };
-    let response = welcome::join(turn.room, turn.surroundings, participant);
+    let response = welcome::join(turn.now, turn.room, turn.surroundings, participant);
     turn.send(who, signal_response::Message::Join(response));
     if let Some(participant) = turn.participant_mut(who) {
         participant.profile.stage = Stage::Joined;

@@ -236,6 +236,7 @@ fn go_live(turn: &mut Turn<'_>, sid: &TrackSid) {
     let Some(track) = turn.room.tracks.get_mut(sid) else { return };
     track.record.live = true;
     let publisher = track.record.publisher.clone();
+    tracing::debug!(participant_sid = %publisher, track = %sid, "track published");
     stamp(turn, sid);
     dynacast::begin(turn, sid);
     turn.touch_track(sid);

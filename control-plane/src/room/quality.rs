@@ -17,6 +17,7 @@ pub const SCORE_MAX: f32 = 100.0;
 
 /// What the media plane measured over the last interval: a participant is as good as its worst stream.
 pub fn measured(turn: &mut Turn<'_>, quality: &proto::Quality) {
+    turn.room.measurements.add(&turn.room.directory, quality);
     let mut worst: HashMap<ParticipantSid, f32> = HashMap::new();
     for stream in &quality.publications {
         let sid = turn.room.directory.publications.get(&stream.id);

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use livekit_protocol::{CreateRoomRequest, DisconnectReason, ServerInfo, leave_request, signal_response};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 use crate::auth::revocation::Revocations;
 use crate::auth::token::Keys;
 use crate::config::live::Live;
 use crate::media::placement::Planes;
+use crate::media::plane::Plane;
 use crate::room::actor::{Actor, Start};
 use crate::room::admission;
 use crate::room::call::{Answer, Call, CallError};
@@ -145,6 +147,12 @@ impl Registry {
         self.memory_low.load(Ordering::Relaxed)
     }
 
+    /// No new rooms, for the server is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     #[must_use]
     pub fn server_info(&self) -> &ServerInfo {
         &self.context.server_info
@@ -173,6 +181,12 @@ impl Registry {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.rooms.counts()
+    }
+
+    /// Each open room's part.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<(String, Counts)> {
+        self.rooms.by_name()
     }
 
     /// The media planes that rooms are placed on.
@@ -261,7 +275,12 @@ impl Registry {
         if self.is_memory_low() {
             return Some(Limit::Memory);
         }
-        let tracks_max = usize::try_from(self.context.config.now().limit.num_tracks).unwrap_or(usize::MAX);
+        let limit = self.context.config.now().limit.clone();
+        let bytes = || self.planes().all().iter().map(Plane::bytes_per_second).sum::<f64>();
+        if limit.bytes_per_sec > 0.0 && bytes() >= limit.bytes_per_sec {
+            return Some(Limit::Bytes);
+        }
+        let tracks_max = usize::try_from(limit.num_tracks).unwrap_or(usize::MAX);
         (tracks_max > 0 && self.counts().tracks >= tracks_max).then_some(Limit::Tracks)
     }
 
@@ -270,12 +289,14 @@ impl Registry {
         let (context, refusals) = (Arc::clone(&self.context), Arc::clone(&self.refusals));
         let actor =
             Actor::new(Start { context, place, clock: self.clock, inbox, door, tally, refusals }, request);
+        let span = actor.span();
         let forget = Forget { rooms: Arc::clone(&self.rooms), name: request.name.clone() };
-        tokio::spawn(async move {
+        let running = async move {
             // Forgotten however the actor ends.
             let _forget = forget;
             actor.run().await;
-        });
+        };
+        tokio::spawn(running.instrument(span));
     }
 
     /// A resume in a room that is not there: the client is told to join anew.
@@ -322,6 +343,16 @@ impl Directory {
             entry.tally.add_to(&mut counts);
         }
         counts
+    }
+
+    fn by_name(&self) -> Vec<(String, Counts)> {
+        let rooms = self.lock();
+        let each = rooms.iter().map(|(name, entry)| {
+            let mut counts = Counts::default();
+            entry.tally.add_to(&mut counts);
+            (name.clone(), counts)
+        });
+        each.collect()
     }
 
     fn inboxes(&self) -> Vec<mpsc::Sender<Letter>> {

@@ -96,7 +96,7 @@ fn tell_what_was_missed(
     absent_since: Time,
 ) {
     let Some(participant) = turn.participant(who) else { return };
-    let reconnect = welcome::reconnect(turn.surroundings, participant, last_message_sequence);
+    let reconnect = welcome::reconnect(turn.now, turn.surroundings, participant, last_message_sequence);
     let mut everyone = welcome::others(turn.room, participant);
     // Who left meanwhile. An identity that came back is there under another sid: its going comes before its coming.
     let departed = turn.room.departed.iter().filter(|departed| departed.at >= absent_since);

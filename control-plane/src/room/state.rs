@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::room::clock::Time;
 use crate::room::effect::ConnectionId;
+use crate::room::measurements::Measurements;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Timers};
 use crate::room::playout_delay::PlayoutDelay;
@@ -28,6 +29,7 @@ pub struct Room {
     /// Updates about silent participants that wait for the next batch.
     pub batch: IndexMap<ParticipantSid, ParticipantInfo>,
     pub timers: RoomTimers,
+    pub measurements: Measurements,
     /// The counts that the clients know.
     pub told_counts: (u32, u32),
     /// Those outside were told that there is a room.
@@ -106,6 +108,7 @@ impl Room {
             speakers: BTreeMap::new(),
             batch: IndexMap::new(),
             timers: RoomTimers { close: Some(close), ..RoomTimers::default() },
+            measurements: Measurements::default(),
             told_counts: (0, 0),
             announced: false,
             nonces: Nonces::default(),

@@ -6,6 +6,8 @@ use livekit_protocol::{IceServer, ServerInfo};
 
 use crate::config::Config;
 use crate::negotiate::setup::{Candidate, Setup};
+use crate::room::clock::Time;
+use crate::room::names::ParticipantSid;
 
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -28,9 +30,11 @@ impl Surroundings {
     }
 
     #[must_use]
-    pub fn ice_servers(&self) -> Vec<IceServer> {
+    pub fn ice_servers(&self, now: Time, who: &ParticipantSid) -> Vec<IceServer> {
+        let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        let turn = self.config.rtc.turn_servers.iter().map(|server| server.for_client(seconds, &who.0));
         let urls = self.config.rtc.stun_servers.iter().map(|server| format!("stun:{server}"));
         let servers = urls.map(|url| IceServer { urls: vec![url], ..IceServer::default() });
-        servers.collect()
+        turn.chain(servers).collect()
     }
 }

@@ -15,6 +15,7 @@ mod properties;
 mod publishing;
 mod requests;
 mod restoring;
+mod rules;
 mod stage;
 mod stalling;
 

@@ -4,13 +4,14 @@ use livekit_protocol::{ClientConfiguration, Codec, JoinResponse, ParticipantInfo
 
 use crate::config::CodecSpec;
 use crate::room::client_configuration;
+use crate::room::clock::Time;
 use crate::room::info;
 use crate::room::participant::Participant;
 use crate::room::state::Room;
 use crate::room::surroundings::Surroundings;
 
 #[must_use]
-pub fn join(room: &Room, surroundings: &Surroundings, participant: &Participant) -> JoinResponse {
+pub fn join(now: Time, room: &Room, surroundings: &Surroundings, participant: &Participant) -> JoinResponse {
     let profile = &participant.profile;
     let configuration = client_configuration::of(&profile.client);
     JoinResponse {
@@ -18,7 +19,7 @@ pub fn join(room: &Room, surroundings: &Surroundings, participant: &Participant)
         participant: Some(info::participant(room, participant)),
         other_participants: others(room, participant),
         server_version: surroundings.server_info.version.clone(),
-        ice_servers: surroundings.ice_servers(),
+        ice_servers: surroundings.ice_servers(now, &participant.profile.sid),
         subscriber_primary: !participant.single_peer_connection() && profile.subscriber_primary(),
         alternative_url: String::new(),
         enabled_publish_codecs: publish_codecs(
@@ -37,12 +38,13 @@ pub fn join(room: &Room, surroundings: &Surroundings, participant: &Participant)
 
 #[must_use]
 pub fn reconnect(
+    now: Time,
     surroundings: &Surroundings,
     participant: &Participant,
     last_message_seq: u32,
 ) -> ReconnectResponse {
     ReconnectResponse {
-        ice_servers: surroundings.ice_servers(),
+        ice_servers: surroundings.ice_servers(now, &participant.profile.sid),
         client_configuration: client_configuration::of(&participant.profile.client),
         server_info: Some(surroundings.server_info.clone()),
         last_message_seq,

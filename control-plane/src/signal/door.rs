@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::auth::grants::Claims;
 use crate::http::{Peer, Site};
@@ -70,6 +71,14 @@ impl Asked {
         arrival(path, strictness, &self.query, self.claims, &self.headers, remote_address)
     }
 
+    /// What every line of its connection's log is about.
+    fn span(&self) -> tracing::Span {
+        let claims = self.claims.as_ref();
+        let participant = claims.map_or("", |claims| claims.identity.as_str());
+        let room = claims.map_or("", |claims| claims.video.room.as_str());
+        tracing::info_span!("connection", room, participant)
+    }
+
     fn wants_websocket(&self) -> bool {
         self.header_has(&CONNECTION, "upgrade") && self.header_has(&UPGRADE, "websocket")
     }
@@ -89,6 +98,7 @@ async fn join(site: Site, path: Path, asked: Asked, upgrade: Upgrade) -> Respons
         Err(rejection) => return rejection.into_response(),
     };
     let (sink, outgoing) = sink::channel();
+    let span = asked.span();
     let arrival = asked.arrival(path, Strictness::Lenient);
     let entered = match arrival {
         Ok(arrival) => enter(&site, Join { arrival, sink }).await,
@@ -106,8 +116,8 @@ async fn join(site: Site, path: Path, asked: Asked, upgrade: Upgrade) -> Respons
         .on_upgrade(move |socket| {
             let connections = site.connections.clone();
             let counters = Arc::clone(&site.counters);
-            connections
-                .track_future(async move { connection::run(socket, participant, outgoing, &counters).await })
+            let running = async move { connection::run(socket, participant, outgoing, &counters).await };
+            connections.track_future(running.instrument(span))
         })
 }
 

@@ -74,6 +74,14 @@ pub fn start(filter: &str, json: bool) -> Result<Logs, String> {
     Ok(Logs { dropped, filter, _writer: guard })
 }
 
+/// Whether something can be logged by it.
+///
+/// # Errors
+/// A sentence, if it is none.
+pub fn check(filter: &str) -> Result<(), String> {
+    parse(filter).map(|_| ())
+}
+
 fn parse(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(directives(filter)).map_err(|error| format!("log level {filter:?}: {error}"))
 }

@@ -123,6 +123,8 @@ test('what cannot be is refused in a sentence with the key and the value', async
     ['UDP range upside down', [...keys, '--udp-port', '9-8'], 2, [/--udp-port/, /9-8/]],
     ['half a range', [...keys, '--config-body', 'rtc: { port_range_start: 9 }'], 1, [/rtc\.port_range_start 9/]],
     ['bind address', [...keys, '--config-body', 'bind_addresses: [here]'], 1, [/bind_addresses/, /"here"/]],
+    ['a key as a flag', [...keys, '--limit.num_tracks=many'], 1, [/--limit\.num_tracks: expected a whole number/, /"many"/]],
+    ['a wrong value of a key without effect', [...keys, '--config-body', 'redis: { db: first }'], 1, [/line 1: redis\.db: expected a whole number/]],
     ['node address', [...keys, '--node-ip', 'here'], 1, [/--node-ip/, /"here"/]],
     ['node address of nobody', [...keys, '--config-body', 'rtc: { node_ip: 0.0.0.0 }'], 1, [/node_ip 0\.0\.0\.0/]],
     ['no such file', [...keys, '--config', '/nonexistent.yaml'], 1, [/\/nonexistent\.yaml/]],
@@ -151,11 +153,11 @@ test('--disable-strict-config lets unknown keys pass with a warning', async () =
   }
 });
 
-test('keys of LiveKit without effect yet are accepted and named', async () => {
+test('keys of LiveKit without effect are accepted and named with the reason', async () => {
   const { text } = await yaml(['redis: { address: "localhost:6379" }', 'turn: { enabled: true }']);
   const server = await launchListening(['--keys', `a: ${secret}`, '--config-body', text]);
   try {
-    assert.match(server.output(), /without effect yet:.*redis\.address.*turn\.enabled/);
+    assert.match(server.output(), /without effect: redis\.address \(this server is one node.*turn\.enabled \(/);
   } finally {
     await server.stop();
   }
@@ -215,4 +217,54 @@ test('generate-keys and create-join-token make what the server accepts', async (
     await server.stop();
   }
   assert.ok(!isAlive(media));
+});
+
+test('keys of the configuration are flags and variables, which go before the file', async () => {
+  const file = path.join(directory, 'under.yaml');
+  const { port, text } = await yaml([`keys: { a: ${secret} }`, 'limit: { max_room_name_length: 100 }']);
+  await writeFile(file, text);
+  const env = { LIVEKIT_LIMIT_MAX_ROOM_NAME_LENGTH: '3', LIVEKIT_BIND: 'nothing of ours' };
+  const server = await launchListening(['--config', file, '--bind=127.0.0.1', '--limit.max_participant_name_length=4'], { env });
+  try {
+    const validate = (others) => {
+      const token = forge(claims({ iss: 'a', ...others }), { secret });
+      return ask({ port }, `/rtc/validate?access_token=${token}`);
+    };
+    assert.equal((await validate({})).status, 200);
+    const room = await validate({ video: { roomJoin: true, room: 'long' } });
+    assert.deepEqual([room.status, room.body], [400, 'room name length exceeds limits: max length 3']);
+    assert.equal((await validate({ name: 'Alice' })).status, 400);
+  } finally {
+    await server.stop();
+  }
+});
+
+test('check-config says what a start would say, and starts nothing', async () => {
+  const file = path.join(directory, 'checked.yaml');
+  await writeFile(file, `keys: { a: ${secret} }\nredis: { address: r }\n`);
+  const sound = await run(['check-config', file]);
+  assert.equal(sound.code, 0, sound.output);
+  assert.match(sound.output, /can be started with[^]*redis\.address/);
+  await writeFile(file, `keys: { a: ${secret} }\nrtc:\n  upd_port: 1\n`);
+  const typing = await run(['check-config', file]);
+  assert.equal(typing.code, 1);
+  assert.match(typing.output, /checked\.yaml: line 3: unknown key "rtc\.upd_port"; did you mean "udp_port"/);
+  assert.ok(!typing.output.includes(secret));
+});
+
+test('the seed\'s spellings work: a key file before a sub-command, and the ports', async () => {
+  const file = path.join(directory, 'seed-keys');
+  await writeFile(file, `seed: ${secret}\n`);
+  await chmod(file, 0o600);
+  const created = await run(['--key-file', file, 'create-join-token', '--room', 'r', '--identity', 'i']);
+  assert.equal(created.code, 0, created.output);
+  const [, body] = /ey\S+?\.(\S+?)\./.exec(created.output);
+  assert.equal(JSON.parse(Buffer.from(body, 'base64url')).iss, 'seed');
+  const ports = await run(['--config-body', 'rtc: { udp_port: 7882 }\nprometheus: { port: 6789 }', 'ports']);
+  assert.equal(ports.code, 0, ports.output);
+  assert.match(ports.output, /7880 +TCP[^]*7882 +UDP[^]*6789 +TCP/);
+  const help = await run(['help-verbose']);
+  assert.match(help.output, /--rtc\.udp_port[^]*LIVEKIT_RTC_UDP_PORT/);
+  const short = await run(['--help']);
+  assert.doesNotMatch(short.output, /--rtc\.tcp_port/);
 });

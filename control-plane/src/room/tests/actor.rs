@@ -86,7 +86,7 @@ pub(super) async fn inside(
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -185,6 +185,19 @@ async fn limit_of_tracks_denies_entry_but_no_resume() {
         let (denied, _outgoing) = join(denied);
         assert_eq!(registry.join(denied).await.unwrap_err(), JoinError::LimitReached(Limit::Tracks));
     }
+    assert_eq!(registry.validate(&Arrival { reconnect: true, ..arrival("alice") }).await, Ok(()));
+}
+
+#[tokio::test]
+async fn limit_of_bytes_denies_entry() {
+    let mut stage = Stage::start().await;
+    let limit = crate::config::Limit { bytes_per_sec: 100.0, ..Default::default() };
+    let limited = Config { limit, ..Config::default() };
+    let registry = registry(vec![stage.plane.clone()], limited);
+    let (_alice, _alice_hears) = inside(&registry, &mut stage, "alice").await;
+    let denied = Err(JoinError::LimitReached(Limit::Bytes));
+    until("more is counted than there may be", || stage.plane.bytes_per_second() >= 100.0).await;
+    assert_eq!(registry.validate(&arrival("bob")).await, denied);
     assert_eq!(registry.validate(&Arrival { reconnect: true, ..arrival("alice") }).await, Ok(()));
 }
 

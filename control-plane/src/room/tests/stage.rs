@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -34,6 +35,7 @@ pub(super) struct Stage {
 struct Service {
     batches: mpsc::UnboundedSender<Vec<proto::Command>>,
     tell: Arc<Mutex<Option<Tell>>>,
+    asked: AtomicU64,
 }
 
 impl Stage {
@@ -43,7 +45,7 @@ impl Stage {
         let listener = UnixListener::bind(&path).unwrap();
         let (sender, batches) = mpsc::unbounded_channel();
         let tell = Arc::default();
-        let service = Service { batches: sender, tell: Arc::clone(&tell) };
+        let service = Service { batches: sender, tell: Arc::clone(&tell), asked: AtomicU64::new(0) };
         let server = tonic::transport::Server::builder().add_service(MediaPlaneServer::new(service));
         tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
         let plane = Plane::start(Options {
@@ -130,7 +132,11 @@ impl MediaPlane for Service {
         &self,
         _: Request<proto::CountersRequest>,
     ) -> Result<Response<proto::CountersResponse>, Status> {
-        Ok(Response::new(proto::CountersResponse::default()))
+        // A megabyte more each time.
+        let value = self.asked.fetch_add(1_000_000, Ordering::Relaxed);
+        let counter = proto::Counter { name: "io_bytes_sent".into(), value };
+        let worker = proto::WorkerCounters { counters: vec![counter], ..proto::WorkerCounters::default() };
+        Ok(Response::new(proto::CountersResponse { workers: vec![worker], ..Default::default() }))
     }
 
     async fn data_progress(
