@@ -207,3 +207,28 @@ impl NotYet {
         flags.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::known;
+
+    #[test]
+    fn compat_names_every_flag_and_command() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/COMPAT.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let command = Arguments::command();
+        let is_key = |name: &str| known::singles().any(|(path, _)| path == name);
+        let flags = command.get_arguments().filter_map(|arg| arg.get_long()).filter(|name| !is_key(name));
+        for flag in flags.filter(|name| !["help", "version"].contains(name)) {
+            assert!(document.contains(&format!("`--{flag}`")), "--{flag}");
+        }
+        for command in command.get_subcommands() {
+            let name = command.get_name();
+            assert!(
+                document.contains(&format!("`{name}`")) || document.contains(&format!("`{name} ")),
+                "{name}"
+            );
+        }
+    }
+}

@@ -30,6 +30,7 @@ pub async fn render(site: &Site) -> Result<String, prometheus::Error> {
     let node = livekit::Node::of(site.registry.server_info());
     livekit::rooms(&mut families, &node, &site.registry.counts());
     livekit::calls(&mut families, &node, &site.api.tally);
+    livekit::joins(&mut families, &node, site.registry.joins());
     control_plane(&mut families, site);
     let planes = site.registry.planes().all();
     let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::config::{
-    Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus,
-    Room, Rtc, Video,
+    Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc, Video,
 };
 
 impl Default for Config {

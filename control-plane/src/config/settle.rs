@@ -239,6 +239,7 @@ fn bind_addresses(config: &Config, arguments: &Serve) -> Result<Vec<IpAddr>, Str
 /// A sentence for the operator.
 pub fn keys_of(source: &Source, config: &mut Config) -> Result<Keys, String> {
     let file = source.key_file.clone().or_else(|| config.key_file.clone());
+    let file = file.filter(|path| !path.as_os_str().is_empty());
     if let Some(text) = source.keys.as_deref().filter(|text| !text.trim().is_empty()) {
         config.keys = keys::parse(text).map_err(|error| format!("--keys or LIVEKIT_KEYS: {error}"))?;
     } else if let Some(path) = file {

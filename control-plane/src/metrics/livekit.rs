@@ -6,7 +6,7 @@ use proto::media::v1::WorkerCounters;
 use crate::api::error::Code;
 use crate::api::tally::{self, Tally};
 use crate::metrics::families::Families;
-use crate::room::census::Counts;
+use crate::room::census::{Counts, Joins};
 
 /// The labels that all of them carry.
 #[derive(Clone, Debug)]
@@ -55,6 +55,15 @@ pub fn calls(families: &mut Families, node: &Node, tally: &Tally) {
             let values = durations.distribution();
             families.histogram("livekit_node_twirp_request_latency_ms", help, &labels, &values);
         }
+    }
+}
+
+/// Joins since the start.
+pub fn joins(families: &mut Families, node: &Node, joins: &Joins) {
+    let (done, failed) = joins.read();
+    for (state, value) in [("signal_connected", done), ("signal_failed", failed)] {
+        let labels = node.labels(&[("state", state)]);
+        families.counter("livekit_participant_join_total", "Joins.", &labels, value);
     }
 }
 

@@ -348,7 +348,7 @@ impl Actor {
                 }
             }
             Say::Joined { connection, participant } => {
-                self.log_joined(&participant);
+                self.log_let_in(&participant);
                 self.let_in(connection);
             }
             Say::TurnedAway { connection } => self.let_in(connection),
@@ -371,10 +371,10 @@ impl Actor {
         }
     }
 
-    fn log_joined(&self, sid: &ParticipantSid) {
+    fn log_let_in(&self, sid: &ParticipantSid) {
         if let Some(participant) = self.room.participants.get(sid) {
             let participant = &participant.profile.identity;
-            tracing::info!(participant, participant_sid = %sid, "participant joined");
+            tracing::info!(participant, participant_sid = %sid, "client let in");
         }
     }
 

@@ -52,6 +52,26 @@ impl Tally {
     }
 }
 
+/// Joins since the start.
+#[derive(Debug, Default)]
+pub struct Joins {
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Joins {
+    pub fn count(&self, done: bool) {
+        let counter = if done { &self.done } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Done, and failed.
+    #[must_use]
+    pub fn read(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
 /// How often each thing was refused since the start.
 #[derive(Debug, Default)]
 pub struct Refusals {

@@ -17,7 +17,7 @@ use crate::media::plane::Plane;
 use crate::room::actor::{Actor, Start};
 use crate::room::admission;
 use crate::room::call::{Answer, Call, CallError};
-use crate::room::census::{Counts, Refusals, Tally};
+use crate::room::census::{Counts, Joins, Refusals, Tally};
 use crate::room::clock::Clock;
 use crate::room::effect::{ConnectionId, Refused};
 use crate::room::inbox::{Letter, WAITING_MAX};
@@ -45,6 +45,7 @@ pub struct Registry {
     refusals: Arc<Refusals>,
     draining: AtomicBool,
     memory_low: AtomicBool,
+    joins: Joins,
     clock: Clock,
 }
 
@@ -69,6 +70,7 @@ impl Registry {
             refusals: Arc::default(),
             draining: AtomicBool::new(false),
             memory_low: AtomicBool::new(false),
+            joins: Joins::default(),
             clock: Clock::start(),
         }
     }
@@ -86,6 +88,9 @@ impl Registry {
     /// Lets a client into its room. The first responses are in its sink when this returns.
     pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
         let joined = self.try_join(&join).await;
+        if !join.arrival.reconnect {
+            self.joins.count(joined.is_ok());
+        }
         if joined.is_err() {
             tracing::info!(room = join.arrival.room, identity = join.arrival.claims.identity, "join denied");
         }
@@ -193,6 +198,12 @@ impl Registry {
     #[must_use]
     pub fn planes(&self) -> &Planes {
         &self.context.planes
+    }
+
+    /// Since the start, without resumes.
+    #[must_use]
+    pub fn joins(&self) -> &Joins {
+        &self.joins
     }
 
     /// How often each thing was refused to clients, by name.

@@ -51,7 +51,7 @@ export async function launchListening(args, options) {
   try {
     await until('it listens', 20_000, () => {
       if (server.hasEnded()) throw new Error(`it ended:\n${server.output()}`);
-      return / listening on /.test(server.output());
+      return /[ "]listening on /.test(server.output());
     });
   } catch (error) {
     await server.stop();

@@ -30,7 +30,7 @@ millrace_media_control_planes millrace_media_resources_peer millrace_media_proce
 process_resident_memory_bytes
 """.split()
 COUNTERS = """
-livekit_packet livekit_packet_bytes livekit_nack livekit_pli millrace_control_refused millrace_control_signal
+livekit_participant_join livekit_packet livekit_packet_bytes livekit_nack livekit_pli millrace_control_refused millrace_control_signal
 millrace_control_scrapes_refused
 millrace_media_copies_sent millrace_media_copies_discarded millrace_media_datagrams_discarded
 millrace_media_io_datagrams_received millrace_media_io_bytes_received millrace_media_io_datagrams_sent
@@ -77,6 +77,7 @@ async def test_what_both_planes_count_is_scraped():
         await until("pictures", 20, lambda: bob.video_frames.get(ALICE, 0) > 10)
         families = server.scrape()
         kinds = {family.name: family.type for family in families.values()}
+        assert value(families, "livekit_participant_join_total", state="signal_connected") == 2
         expected = {name: "gauge" for name in GAUGES} | {name: "counter" for name in COUNTERS}
         expected |= {name: "histogram" for name in HISTOGRAMMED}
         assert {name: kinds.get(name) for name in expected} == expected
