@@ -42,15 +42,13 @@ pub async fn serve(
     // Only names that we gave: others would be labels without end.
     let (service, method) = (service.name, found.map_or("", |method| method.name));
     site.api.tally.count(service, method, code, start.elapsed());
-    let (code, status_code) = (code.map_or("", Code::name), status.as_u16());
-    tracing::info!(
-        service,
-        method,
-        status = status_code,
-        code,
-        took_ms = start.elapsed().as_millis(),
-        "call"
-    );
+    let took_ms = start.elapsed().as_millis();
+    match code {
+        // Strangers cannot fill the log.
+        Some(Code::Unauthenticated) => tracing::debug!(service, method, "call denied"),
+        Some(code) => tracing::info!(service, method, code = code.name(), took_ms, "call refused"),
+        None => tracing::info!(service, method, took_ms, "call"),
+    }
     match answered {
         Ok((encoding, body)) => respond(status, encoding.content_type(), body),
         Err(error) => error.into_response(),

@@ -2,6 +2,7 @@
 //! hold after every step.
 
 mod actor;
+mod admitting;
 mod calls;
 mod client;
 mod codecs;
