@@ -252,7 +252,7 @@ test('check-config says what a start would say, and starts nothing', async () =>
   assert.ok(!typing.output.includes(secret));
 });
 
-test('the seed\'s spellings work: a key file before a sub-command, and the ports', async () => {
+test('spellings of the seed work: a key file before a sub-command, and the ports', async () => {
   const file = path.join(directory, 'seed-keys');
   await writeFile(file, `seed: ${secret}\n`);
   await chmod(file, 0o600);
