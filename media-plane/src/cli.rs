@@ -57,7 +57,7 @@ pub struct Arguments {
     pub gso: GsoChoice,
 
     /// How long datagrams may gather when a worker is all but saturated, so that copies leave in longer trains; a fifth of
-    /// it at half load, nothing when it is idle. 0: never.
+    /// it up to half load, nothing when it is idle. 0: never.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000), value_name = "MICROSECONDS")]
     pub flush_delay: u32,
 

@@ -105,6 +105,7 @@ impl Plane {
                 io: settings.io,
                 gso: settings.gso,
                 flush_delay: settings.flush_delay,
+                address: addresses::of_sockets(&addresses),
                 ports: settings.ports.of_worker(index),
                 shared_by: settings.ports.are_shared().then_some(settings.workers),
                 bell,

@@ -9,6 +9,7 @@ mod relaying;
 pub mod steering;
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -49,6 +50,8 @@ pub struct Setup {
     pub io: Io,
     pub gso: Gso,
     pub flush_delay: Duration,
+    /// `None`: every address of the host.
+    pub address: Option<IpAddr>,
     /// Tried in turn.
     pub ports: RangeInclusive<u16>,
     /// How many workers share the port; `None`: it is this one's alone.
@@ -143,6 +146,7 @@ impl Worker {
             io,
             gso,
             flush_delay,
+            address,
             ports,
             shared_by,
             bell,
@@ -156,7 +160,7 @@ impl Worker {
         {
             tracing::warn!(worker = index.0, core, %error, "cannot tie the worker to its core");
         }
-        let driver = open((io, gso, flush_delay), (ports, shared_by.is_some()), &bell, clock)?;
+        let driver = open((io, gso, flush_delay), (address, ports, shared_by.is_some()), &bell, clock)?;
         let engine = new_engine(index, clock);
         let steering = shared_by.map(|workers| Steering::new(index, workers));
         let (panics, counters) = (Panics::default(), Counters::default());
@@ -421,14 +425,13 @@ fn peer_of(command: &Command) -> Option<PeerId> {
 /// Binds the first port that is free.
 fn open(
     (io, gso, flush_delay): (Io, Gso, Duration),
-    (ports, shares_port): (RangeInclusive<u16>, bool),
+    (address, ports, shares_port): (Option<IpAddr>, RangeInclusive<u16>, bool),
     bell: &Doorbell,
     clock: Clock,
 ) -> Result<Driver, OpenError> {
     let last = *ports.end();
     for port in ports {
-        let options =
-            Options { io, gso, address: None, port, shares_port, flush_delay, send_slots: SEND_SLOTS };
+        let options = Options { io, gso, address, port, shares_port, flush_delay, send_slots: SEND_SLOTS };
         match Driver::open(&options, bell, clock) {
             Err(OpenError::Bind { source, .. })
                 if source.kind() == io::ErrorKind::AddrInUse && port < last => {}

@@ -59,7 +59,8 @@ fn timespec(data: &[u8]) -> Option<Duration> {
 
 const NANOS: u32 = 1_000_000_000;
 
-/// Writes the control message that makes a datagram leave from `local`, and tells its length.
+/// Writes the control message that makes a datagram leave from `local`, and tells its length: without what would align
+/// another one, as with that it does not fit the room that the kernel has on its stack, and it allocates.
 #[must_use]
 pub fn write_source(local: IpAddr, dual_stack: bool, out: &mut [u8; LEN_MAX]) -> usize {
     *out = [0; LEN_MAX];
@@ -80,21 +81,21 @@ pub fn write_source(local: IpAddr, dual_stack: bool, out: &mut [u8; LEN_MAX]) ->
     out[..ALIGN].copy_from_slice(&(HEADER_LEN + data_len).to_ne_bytes());
     out[ALIGN..ALIGN + 4].copy_from_slice(&level.to_ne_bytes());
     out[ALIGN + 4..ALIGN + 8].copy_from_slice(&kind.to_ne_bytes());
-    aligned(HEADER_LEN + data_len)
+    HEADER_LEN + data_len
 }
 
-/// Writes behind the first `start` bytes the control message that makes the kernel cut a message into datagrams of
+/// Writes behind the first `start` bytes, aligned, the control message that makes the kernel cut a message into datagrams of
 /// `segment_len` bytes, and tells the length of both.
 #[must_use]
 pub fn write_segment_len(segment_len: usize, start: usize, out: &mut [u8; LEN_MAX]) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "at most a datagram's length")]
     let segment_len = segment_len as u16;
-    let message = &mut out[start..start + aligned(HEADER_LEN + 2)];
+    let message = &mut out[aligned(start)..aligned(start) + HEADER_LEN + 2];
     message[..ALIGN].copy_from_slice(&(HEADER_LEN + 2).to_ne_bytes());
     message[ALIGN..ALIGN + 4].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
     message[ALIGN + 4..ALIGN + 8].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
     message[HEADER_LEN..HEADER_LEN + 2].copy_from_slice(&segment_len.to_ne_bytes());
-    start + message.len()
+    aligned(start) + HEADER_LEN + 2
 }
 
 #[cfg(test)]
@@ -105,7 +106,7 @@ mod tests {
     fn source_and_segment_length_fit_together() {
         for (name, dual_stack) in [("v4", false), ("dual stack", true)] {
             let mut out = [0xff; LEN_MAX];
-            let start = write_source(Ipv4Addr::LOCALHOST.into(), dual_stack, &mut out);
+            let start = aligned(write_source(Ipv4Addr::LOCALHOST.into(), dual_stack, &mut out));
             let len = write_segment_len(1200, start, &mut out);
             assert!(len <= LEN_MAX, "{name}");
             assert_eq!(out[start..start + 8], 18_usize.to_ne_bytes(), "{name}");
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn the_time_of_receipt_is_read_with_the_address() {
         let mut source = [0; LEN_MAX];
-        let len = write_source(Ipv4Addr::LOCALHOST.into(), true, &mut source);
+        let len = aligned(write_source(Ipv4Addr::LOCALHOST.into(), true, &mut source));
         let stamp = |nanos: i64| {
             let head = [
                 32_usize.to_ne_bytes(),

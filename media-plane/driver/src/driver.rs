@@ -73,7 +73,7 @@ pub struct Options {
     pub port: u16,
     /// With the other workers of this process: the kernel spreads what comes by the addresses of its senders.
     pub shares_port: bool,
-    /// How long datagrams may gather before a wake when the worker is all but saturated; a fifth of it at half load,
+    /// How long datagrams may gather before a wake when the worker is all but saturated; a fifth of it up to half load,
     /// nothing when it is idle.
     pub flush_delay: Duration,
     /// Send buffers; a flush is forced when half of them wait.

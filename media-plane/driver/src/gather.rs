@@ -14,9 +14,8 @@ const IDLE: u64 = 10;
 const HALF: u64 = 500;
 /// From here on the wait is the longest.
 const NEAR_SATURATION: u64 = 900;
-/// The waits at either end of the lower range, as parts of the longest.
-const PART_ABOVE_IDLE: u64 = 10; // 100 µs of 1 ms
-const PART_AT_HALF_LOAD: u64 = 5; // 200 µs of 1 ms
+/// The wait up to half load, as a part of the longest.
+const PART_UP_TO_HALF: u64 = 5; // 200 µs of 1 ms
 
 #[derive(Debug)]
 pub(crate) struct Gather {
@@ -48,13 +47,13 @@ impl Gather {
 
     fn delay_at(&self, load_permille: u64) -> Duration {
         let longest = u64::try_from(self.longest.as_nanos()).unwrap_or(u64::MAX);
-        let (above_idle, at_half) = (longest / PART_ABOVE_IDLE, longest / PART_AT_HALF_LOAD);
+        let up_to_half = longest / PART_UP_TO_HALF;
         let nanos = if load_permille < IDLE {
             0
         } else if load_permille < HALF {
-            above_idle + (at_half - above_idle) / (HALF - IDLE) * (load_permille - IDLE)
+            up_to_half
         } else if load_permille < NEAR_SATURATION {
-            at_half + (longest - at_half) / (NEAR_SATURATION - HALF) * (load_permille - HALF)
+            up_to_half + (longest - up_to_half) / (NEAR_SATURATION - HALF) * (load_permille - HALF)
         } else {
             longest
         };
@@ -72,9 +71,9 @@ mod tests {
         for (load, micros) in [
             (0, 0),
             (9, 0),
-            (10, 100),
-            (255, 149),
-            (499, 199),
+            (10, 200),
+            (255, 200),
+            (499, 200),
             (500, 200),
             (700, 600),
             (899, 998),

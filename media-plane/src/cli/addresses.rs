@@ -21,6 +21,13 @@ pub fn advertised(given: &[IpAddr], loopback: bool) -> Vec<IpAddr> {
     unique
 }
 
+/// What sockets are bound to: where nobody is told of an IPv6 address, all of IPv4, as that family's own sockets send at less cost
+/// than those of both; else `None`, all there are.
+#[must_use]
+pub fn of_sockets(advertised: &[IpAddr]) -> Option<IpAddr> {
+    advertised.iter().all(IpAddr::is_ipv4).then_some(Ipv4Addr::UNSPECIFIED.into())
+}
+
 /// The source addresses of the default routes; without one, every address that is not this host's alone.
 fn of_this_host() -> Vec<IpAddr> {
     // Nothing is sent: connecting a UDP socket only asks for the route (addresses of RFC 5737 and RFC 3849).
@@ -77,6 +84,18 @@ mod tests {
         assert_eq!(advertised(&given, false), given[..2]);
         assert_eq!(advertised(&given[..1], true), [given[0], Ipv4Addr::LOCALHOST.into()]);
         assert_eq!(advertised(&[Ipv4Addr::LOCALHOST.into()], true), [IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    }
+
+    #[test]
+    fn sockets_are_of_ipv4_alone_where_no_ipv6_address_is_advertised() {
+        let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        for (name, advertised, expected) in [
+            ("IPv4", &[v4, Ipv4Addr::LOCALHOST.into()][..], Some(Ipv4Addr::UNSPECIFIED.into())),
+            ("both", &[v4, v6], None),
+            ("IPv6", &[v6], None),
+        ] {
+            assert_eq!(of_sockets(advertised), expected, "{name}");
+        }
     }
 
     #[test]

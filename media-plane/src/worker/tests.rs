@@ -53,6 +53,7 @@ impl Played {
             io,
             gso: Gso::Auto,
             flush_delay: Duration::ZERO,
+            address: None,
             ports: 0..=0,
             shared_by: None,
             bell: bell.clone(),
