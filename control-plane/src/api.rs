@@ -3,6 +3,7 @@
 //! `services` is the one table of methods. A method is a row of its service's file: its name, the right that it takes,
 //! what the request is about, and the handler.
 
+pub mod agent_dispatch;
 pub mod error;
 pub mod json;
 pub mod revocation;
@@ -24,6 +25,7 @@ use crate::api::service::Service;
 pub fn services() -> Vec<Service> {
     vec![
         room_service::service(),
+        agent_dispatch::service(),
         unconnected::egress(),
         unconnected::ingress(),
         unconnected::sip(),

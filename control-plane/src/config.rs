@@ -58,6 +58,8 @@ pub struct Config {
     pub video: Video,
     #[serde(deserialize_with = "or_default")]
     pub limit: Limit,
+    #[serde(deserialize_with = "or_default")]
+    pub agents: Agents,
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
     #[serde(deserialize_with = "or_default")]
     pub media_planes: Vec<String>,
@@ -201,6 +203,14 @@ pub struct Video {
     /// How long a publisher still sends a quality that nobody wants any more.
     #[serde(deserialize_with = "duration::deserialize")]
     pub dynacast_pause_delay: Duration,
+}
+
+/// How agent workers are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Agents {
+    /// Workers that say they are busier than this are asked only if all are.
+    pub target_load: f32,
 }
 
 /// 0 means unlimited.

@@ -27,6 +27,8 @@ use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::agent;
+use crate::agent::service::Agents;
 use crate::api::twirp::{self, Api};
 use crate::auth::bearer::{self, AuthError};
 use crate::auth::grants::Claims;
@@ -48,6 +50,7 @@ pub struct Site {
     pub config: Live,
     pub keys: Arc<Keys>,
     pub registry: Arc<Registry>,
+    pub agents: Agents,
     pub counters: Arc<Counters>,
     pub api: Arc<Api>,
     /// The signalling connections, and the sessions that have none.
@@ -70,6 +73,7 @@ pub fn routes(site: Site) -> Router {
         .route("/healthz", any(health::live))
         .route("/readyz", any(health::ready))
         .route("/stats", any(stats::stats))
+        .route("/agent", any(agent::door::connect))
         .route("/rtc", any(door::join_v0))
         .route("/rtc/v1", any(door::join_v1))
         .route("/rtc/validate", any(door::validate_v0))
@@ -216,6 +220,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::agent::dispatcher::Settings;
     use crate::auth::grants::VideoGrant;
     use crate::auth::revocation::Revocations;
     use crate::config::Config;
@@ -235,8 +240,11 @@ mod tests {
             listeners: Listeners::default(),
             revocations: Revocations::default(),
         };
+        let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
+        let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
         let site = Site {
             config,
+            agents,
             keys: Arc::new(keys()),
             registry: Arc::new(Registry::new(Arc::new(context))),
             counters: Arc::default(),
@@ -317,7 +325,7 @@ mod tests {
             ("alive", "/healthz".to_owned(), 200, "OK"),
             ("ready", "/readyz".to_owned(), 503, "no media plane is attached"),
             ("nothing there", "/nothing".to_owned(), 404, "404 page not found\n"),
-            ("no agents yet", "/agent".to_owned(), 404, "404 page not found\n"),
+            ("not a WebSocket, of a worker", "/agent".to_owned(), 404, ""),
             ("not a WebSocket", "/rtc".to_owned(), 404, ""),
             ("not a WebSocket, v1", format!("/rtc/v1?access_token={good}"), 404, ""),
             ("no token", "/rtc/validate".to_owned(), 401, "no permissions to access the room"),
@@ -452,6 +460,38 @@ mod tests {
             assert_eq!(answer.status, status, "{name}: {answer:?}");
             assert!(answer.body.starts_with(body), "{name}: {answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn agent_workers_register_in_either_form() {
+        use futures_util::{SinkExt, StreamExt};
+        use tokio_tungstenite::tungstenite::Message as Frame;
+        use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+        let address = start(Config::default()).await;
+        let connect = async |token: String| {
+            let mut request = format!("ws://{address}/agent").into_client_request().unwrap();
+            let header = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert("authorization", header);
+            tokio_tungstenite::connect_async(request).await
+        };
+        let refused = connect(token("alice", joining())).await.unwrap_err();
+        let tokio_tungstenite::tungstenite::Error::Http(answer) = refused else { panic!("{refused:?}") };
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        let grant = VideoGrant { agent: true, ..VideoGrant::default() };
+        let (mut worker, _) = connect(token("", grant.clone())).await.unwrap();
+        worker.send(Frame::text(r#"{"register":{"type":"JT_ROOM","agentName":"a"}}"#)).await.unwrap();
+        let answer = worker.next().await.unwrap().unwrap().into_text().unwrap();
+        assert!(answer.starts_with(r#"{"register":{"workerId":"AW_"#), "{answer}");
+        let (mut worker, _) = connect(token("", grant)).await.unwrap();
+        let register = livekit_protocol::RegisterWorkerRequest::default();
+        let message = Some(livekit_protocol::worker_message::Message::Register(register));
+        let request = livekit_protocol::WorkerMessage { message };
+        worker.send(Frame::binary(request.encode_to_vec())).await.unwrap();
+        let answer = worker.next().await.unwrap().unwrap();
+        assert!(answer.is_binary());
+        worker.send(Frame::binary(request.encode_to_vec())).await.unwrap();
+        assert!(worker.next().await.unwrap().unwrap().is_close(), "once is enough");
     }
 
     #[tokio::test]

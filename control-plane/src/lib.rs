@@ -1,5 +1,6 @@
 //! The control plane: who, what, may I.
 
+pub mod agent;
 pub mod api;
 pub mod auth;
 pub mod cli;

@@ -32,6 +32,7 @@ pub async fn render(site: &Site) -> Result<String, prometheus::Error> {
     livekit::calls(&mut families, &node, &site.api.tally);
     livekit::joins(&mut families, &node, site.registry.joins());
     control_plane(&mut families, site);
+    agents(&mut families, site);
     let planes = site.registry.planes().all();
     let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;
     for (index, answer) in answers.into_iter().enumerate() {
@@ -79,6 +80,26 @@ fn control_plane(families: &mut Families, site: &Site) {
     for (event, count) in site.counters.rows() {
         let help = "What happened to signalling connections.";
         families.counter("millrace_control_signal_total", help, &[("event", event)], count);
+    }
+}
+
+fn agents(families: &mut Families, site: &Site) {
+    let snapshot = site.agents.snapshot();
+    let gauge = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    for (kind, count) in snapshot.workers {
+        let help = "Agent workers that have registered, by the jobs that they take.";
+        families.gauge("millrace_agent_workers", help, &[("type", kind)], gauge(count));
+    }
+    for (state, count) in [("waiting", snapshot.jobs_waiting), ("running", snapshot.jobs_running)] {
+        families.gauge("millrace_agent_jobs", "Jobs of agents.", &[("state", state)], gauge(count));
+    }
+    for (event, count) in snapshot.events {
+        let help = "What happened to jobs of agents, and what was refused to their workers.";
+        families.counter("millrace_agent_events_total", help, &[("event", event)], count);
+    }
+    for (event, count) in site.agents.counters().rows() {
+        let help = "What happened to connections of agent workers.";
+        families.counter("millrace_agent_connections_total", help, &[("event", event)], count);
     }
 }
 

@@ -16,10 +16,15 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agent::dispatcher::Settings;
+use crate::agent::effect::Errand;
+use crate::agent::errands;
+use crate::agent::service::Agents;
 use crate::auth::revocation::Revocations;
 use crate::cli::Serve;
 use crate::config::live::Live;
@@ -69,7 +74,7 @@ async fn start_and_serve(arguments: Serve, settled: Settled, filter: Filter) -> 
     let listeners = serve::bind(&bind, config.port)?;
     let scraped = metrics::listen::bind(&config.prometheus, &bind)?;
     let media_planes = MediaPlanes::start(&config).await?;
-    let site = site(config, keys, &media_planes);
+    let (site, queue) = site(config, keys, &media_planes);
     let stop = CancellationToken::new();
     listen(listeners, &site, &stop);
     for listener in scraped {
@@ -78,33 +83,43 @@ async fn start_and_serve(arguments: Serve, settled: Settled, filter: Filter) -> 
     tokio::spawn(memory::watch(site.clone(), stop.clone()));
     let (config, keys) = (site.config.clone(), Arc::clone(&site.keys));
     tokio::spawn(Reloading { arguments, at_start, config, keys, filter }.run(hangup, stop.clone()));
+    tokio::spawn(site.agents.clone().run_timers(stop.clone()));
+    tokio::spawn(errands::run(site.agents.clone(), Arc::clone(&site.registry), queue, stop.clone()));
     let ending = drain(&site, &mut signals).await;
     end(&site, media_planes, ending).await;
     stop.cancel();
     Ok(())
 }
 
-fn site(config: Config, keys: crate::auth::token::Keys, media_planes: &MediaPlanes) -> Site {
+fn site(
+    config: Config,
+    keys: crate::auth::token::Keys,
+    media_planes: &MediaPlanes,
+) -> (Site, mpsc::Receiver<Errand>) {
     let server_info = server_info(&config);
-    let config = Live::new(config);
     let keys = Arc::new(keys);
+    let config = Live::new(config);
+    let settings = Settings { config: config.clone(), server_info: server_info.clone() };
+    let (agents, queue) = Agents::new(settings, Arc::clone(&keys));
     let context = Context {
         config: config.clone(),
         keys: Arc::clone(&keys),
         planes: media_planes.planes(),
         server_info,
-        listeners: Listeners::default(),
+        listeners: Listeners::new(vec![Arc::new(agents.clone())]),
         revocations: Revocations::default(),
     };
-    Site {
+    let site = Site {
         config,
+        agents,
         keys,
         registry: Arc::new(Registry::new(Arc::new(context))),
         counters: Arc::default(),
         api: Arc::default(),
         connections: TaskTracker::new(),
         whip: Arc::default(),
-    }
+    };
+    (site, queue)
 }
 
 fn listen(listeners: Vec<TcpListener>, site: &Site, stop: &CancellationToken) {
@@ -155,6 +170,7 @@ async fn drain(site: &Site, signals: &mut Signals) -> Ending {
 async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
     let farewell = async {
         site.registry.close_all(DisconnectReason::ServerShutdown).await;
+        site.agents.close().await;
         site.connections.close();
         site.connections.wait().await;
     };

@@ -37,7 +37,7 @@ pub fn service() -> Service {
         .method("UpdateRoomMetadata", Right::Administer, |it| Scope::room(&it.room), update_room_metadata)
 }
 
-async fn create_room(site: Site, request: CreateRoomRequest) -> Result<Room, Error> {
+pub async fn create_room(site: Site, request: CreateRoomRequest) -> Result<Room, Error> {
     let limit = &site.config.now().limit;
     if request.egress.is_some() {
         return Err(Error::wrapped(Code::Internal, "egress not connected (redis required)"));

@@ -72,6 +72,8 @@ shaped! {
     livekit::MuteRoomTrackResponse => Shape(&[("track", Kind::Message(&TRACK))]);
     livekit::UpdateSubscriptionsResponse => NOTHING;
     livekit::SendDataResponse => NOTHING;
+    livekit::AgentDispatch => DISPATCH;
+    livekit::ListAgentDispatchResponse => Shape(&[("agent_dispatches", Kind::Messages(&DISPATCH))]);
     RevokeResponse => Shape(&[("removed", Kind::Number)]);
 }
 
@@ -138,6 +140,47 @@ pub const TRACK: Shape = Shape(&[
     ("audio_features", Kind::List),
     ("backup_codec_policy", Kind::Enum("PREFER_REGRESSION")),
     ("packet_trailer_features", Kind::List),
+]);
+
+pub const DISPATCH: Shape = Shape(&[
+    ("id", Kind::Text),
+    ("agent_name", Kind::Text),
+    ("room", Kind::Text),
+    ("metadata", Kind::Text),
+    ("state", Kind::Message(&DISPATCH_STATE)),
+    ("restart_policy", Kind::Enum("JRP_ON_FAILURE")),
+    ("deployment", Kind::Text),
+    ("attributes", Kind::Map),
+]);
+
+const DISPATCH_STATE: Shape =
+    Shape(&[("jobs", Kind::Messages(&JOB)), ("created_at", Kind::Long), ("deleted_at", Kind::Long)]);
+
+const JOB: Shape = Shape(&[
+    ("id", Kind::Text),
+    ("dispatch_id", Kind::Text),
+    ("type", Kind::Enum("JT_ROOM")),
+    ("room", Kind::Message(&ROOM)),
+    ("participant", Kind::OptionalMessage(&PARTICIPANT)),
+    ("namespace", Kind::Text),
+    ("metadata", Kind::Text),
+    ("agent_name", Kind::Text),
+    ("state", Kind::Message(&JOB_STATE)),
+    ("enable_recording", Kind::Flag),
+    ("deployment", Kind::Text),
+    ("attributes", Kind::Map),
+    ("enable_redaction", Kind::Flag),
+]);
+
+const JOB_STATE: Shape = Shape(&[
+    ("status", Kind::Enum("JS_PENDING")),
+    ("error", Kind::Text),
+    ("started_at", Kind::Long),
+    ("ended_at", Kind::Long),
+    ("updated_at", Kind::Long),
+    ("participant_identity", Kind::Text),
+    ("worker_id", Kind::Text),
+    ("agent_id", Kind::Text),
 ]);
 
 const CODEC: Shape = Shape(&[("mime", Kind::Text), ("fmtp_line", Kind::Text)]);

@@ -10,6 +10,8 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
+use crate::agent::dispatcher::Settings;
+use crate::agent::service::Agents;
 use crate::auth::grants::{Claims, SipGrant, VideoGrant};
 use crate::auth::revocation::Revocations;
 use crate::auth::token::Keys;
@@ -35,8 +37,11 @@ fn site() -> Site {
         listeners: Listeners::default(),
         revocations: Revocations::default(),
     };
+    let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
+    let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
     Site {
         config,
+        agents,
         keys: Arc::new(keys()),
         registry: Arc::new(Registry::new(Arc::new(context))),
         counters: Arc::default(),
@@ -219,7 +224,14 @@ async fn statuses_and_texts_are_livekits() {
         ("UpdateRoomMetadata", Call::of("RoomService/UpdateRoomMetadata", &room), missing.clone()),
         ("MutePublishedTrack", Call::of("RoomService/MutePublishedTrack", &alice), missing.clone()),
         ("UpdateSubscriptions", Call::of("RoomService/UpdateSubscriptions", &alice), missing.clone()),
-        ("SendData", Call::of("RoomService/SendData", &room), missing),
+        ("SendData", Call::of("RoomService/SendData", &room), missing.clone()),
+        ("ListDispatch", Call::of("AgentDispatchService/ListDispatch", &room), missing.clone()),
+        ("DeleteDispatch", Call::of("AgentDispatchService/DeleteDispatch", &room), missing),
+        (
+            "a dispatch for another room",
+            Call::of("AgentDispatchService/CreateDispatch", &json!({ "room": "s", "agent_name": "a" })),
+            denied(),
+        ),
         (
             "a nonce of 2 bytes",
             Call::of("RoomService/SendData", &json!({ "room": "r", "nonce": "aGk=" })),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::config::{
-    Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc, Video,
+    Agents, Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc,
+    Video,
 };
 
 impl Default for Config {
@@ -26,6 +27,7 @@ impl Default for Config {
             audio: Audio::default(),
             video: Video::default(),
             limit: Limit::default(),
+            agents: Agents::default(),
             media_planes: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30 * 60),
@@ -107,6 +109,12 @@ impl Default for Audio {
 impl Default for Video {
     fn default() -> Self {
         Self { dynacast_pause_delay: Duration::from_secs(5) }
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { target_load: 0.7 }
     }
 }
 

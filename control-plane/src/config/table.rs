@@ -206,7 +206,7 @@ pub(super) const KEYS: &[(&str, Kind, Standing)] = &[
     ("psrpc.timeout", Duration, Idle(ONE_NODE)),
     ("psrpc.backoff", Duration, Idle(ONE_NODE)),
     ("psrpc.buffer_size", COUNT, Idle(ONE_NODE)),
-    ("agents.target_load", Real, Idle("there are no agents yet")),
+    ("agents.target_load", Real, Applied),
     ("agents.**", Other, Idle(NO_CLOUD)),
     ("api.execution_timeout", Duration, Idle("calls of the API are answered by the room itself")),
     ("api.check_interval", Duration, Idle("calls of the API are answered by the room itself")),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use livekit_protocol::{ParticipantInfo, RoomEndReason, TrackInfo};
+use livekit_protocol::{ParticipantInfo, RoomAgentDispatch, RoomEndReason, TrackInfo};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -22,6 +22,8 @@ pub struct Notice {
     pub at: Time,
     /// As it was right after.
     pub room: livekit_protocol::Room,
+    /// Of a room that started: the agents that it was made with.
+    pub agents: Vec<RoomAgentDispatch>,
     pub happened: Happened,
 }
 
@@ -135,7 +137,9 @@ pub fn unpublished(turn: &mut Turn<'_>, who: &ParticipantSid, sid: &TrackSid) {
 
 fn notify(turn: &mut Turn<'_>, happened: Happened) {
     let room = info::room(turn.room, &turn.surroundings.config);
-    turn.effects.notices.push(Notice { at: turn.now, room, happened });
+    let starts = happened == Happened::RoomStarted;
+    let agents = if starts { turn.room.record.agents.clone() } else { Vec::new() };
+    turn.effects.notices.push(Notice { at: turn.now, room, agents, happened });
 }
 
 fn participant(turn: &Turn<'_>, who: &ParticipantSid) -> Option<Box<ParticipantInfo>> {

@@ -64,6 +64,7 @@ impl Reloading {
 fn merged(running: &Config, fresh: Config) -> Config {
     let mut config = running.clone();
     config.limit = fresh.limit;
+    config.agents = fresh.agents;
     config.logging.level = fresh.logging.level;
     config.drain_timeout = fresh.drain_timeout;
     config.prometheus.username = fresh.prometheus.username;
@@ -90,6 +91,7 @@ fn kept(at_start: &Config, fresh: &Config) -> Vec<&'static str> {
         audio,
         video,
         limit: _,
+        agents: _,
         media_planes,
         trusted_proxies,
         drain_timeout: _,
@@ -129,6 +131,7 @@ mod tests {
     fn limits_and_levels_are_taken_over_and_the_rest_waits_for_a_start() {
         let file = fresh(|config| {
             config.limit.num_tracks = 9;
+            config.agents.target_load = 0.5;
             config.logging.level = Some("debug".to_owned());
             config.prometheus.password = "p".to_owned();
             config.port = 1;
@@ -139,6 +142,7 @@ mod tests {
         let merged = merged(&running, file.clone());
         let expected = fresh(|config| {
             config.limit.num_tracks = 9;
+            config.agents.target_load = 0.5;
             config.logging.level = Some("debug".to_owned());
             config.prometheus.password = "p".to_owned();
             config.rtc.node_ip = vec!["192.0.2.1".parse().unwrap()];

@@ -1,4 +1,4 @@
-//! One client's WebSocket: frames in to the room, the sink's messages out, until either side ends it.
+//! One client's WebSocket: frames in to whom they are for, the sink's messages out, until either side ends it.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use livekit_protocol::signal_response;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,46 @@ use crate::signal::frame::{self, Format, FrameError};
 use crate::signal::rate::{Excess, Rate};
 use crate::signal::sink::{Next, Outgoing};
 
-/// Serves the connection to its end. The participant hears of the end when its handle is dropped, whatever way that
-/// happens: the upgrade may fail, and the task may be cancelled.
-pub async fn run(
+/// Whose connection it is: a participant, or a worker of agents.
+pub trait Party {
+    type Response;
+
+    /// Takes what the client says. False: it is of a kind that we do not know.
+    fn take(&self, frame: Frame<'_>) -> Result<bool, FrameError>;
+
+    /// `None`: it has no form in that format.
+    fn encode(format: Format, response: Self::Response) -> Option<Message>;
+}
+
+/// A message of the client, in its form.
+#[derive(Clone, Copy, Debug)]
+pub enum Frame<'a> {
+    Binary(&'a [u8]),
+    Text(&'a str),
+}
+
+impl Party for ParticipantHandle {
+    type Response = signal_response::Message;
+
+    fn take(&self, frame: Frame<'_>) -> Result<bool, FrameError> {
+        let request = match frame {
+            Frame::Binary(bytes) => frame::from_binary(bytes)?,
+            Frame::Text(text) => frame::from_text(text)?,
+        };
+        Ok(request.map(|request| self.request(request)).is_some())
+    }
+
+    fn encode(format: Format, response: Self::Response) -> Option<Message> {
+        frame::encode(format, response)
+    }
+}
+
+/// Serves the connection to its end. The party hears of the end when it is dropped, whatever way that happens: the
+/// upgrade may fail, and the task may be cancelled.
+pub async fn run<P: Party>(
     socket: WebSocket,
-    participant: ParticipantHandle,
-    mut outgoing: Outgoing,
+    party: P,
+    mut outgoing: Outgoing<P::Response>,
     counters: &Counters,
 ) {
     counters.opened.increment();
@@ -30,10 +65,10 @@ pub async fn run(
     // The answer's format is that of the client's last frame; both halves run in this one task.
     let json = AtomicBool::new(false);
     let end = tokio::select! {
-        end = read(&mut reader, &participant, &json, counters) => end,
-        end = write(&mut writer, &mut outgoing, &json, counters) => end,
+        end = read(&mut reader, &party, &json, counters) => end,
+        end = write::<P>(&mut writer, &mut outgoing, &json, counters) => end,
     };
-    drop(participant);
+    drop(party);
     end.count(counters);
     tracing::debug!(?end, "signalling connection ended");
     close(&mut writer, &mut reader, end).await;
@@ -89,7 +124,7 @@ impl End {
 /// Every frame counts as a sign of life, the pongs to our pings too.
 async fn read(
     reader: &mut SplitStream<WebSocket>,
-    participant: &ParticipantHandle,
+    party: &impl Party,
     json: &AtomicBool,
     counters: &Counters,
 ) -> End {
@@ -104,7 +139,7 @@ async fn read(
         if let Err(excess) = rate.admit(Instant::now(), len(&message)) {
             return End::TooFast(excess);
         }
-        if let ControlFlow::Break(end) = take(message, participant, json, counters) {
+        if let ControlFlow::Break(end) = take(message, party, json, counters) {
             return end;
         }
     }
@@ -118,35 +153,30 @@ fn len(message: &Message) -> usize {
     }
 }
 
-fn take(
-    message: Message,
-    participant: &ParticipantHandle,
-    json: &AtomicBool,
-    counters: &Counters,
-) -> ControlFlow<End> {
-    let request = match message {
+fn take(message: Message, party: &impl Party, json: &AtomicBool, counters: &Counters) -> ControlFlow<End> {
+    let taken = match &message {
         Message::Binary(bytes) => {
             json.store(false, Ordering::Relaxed);
-            frame::from_binary(&bytes)
+            party.take(Frame::Binary(bytes))
         }
         Message::Text(text) => {
             json.store(true, Ordering::Relaxed);
-            frame::from_text(text.as_str())
+            party.take(Frame::Text(text.as_str()))
         }
         Message::Ping(_) | Message::Pong(_) => return ControlFlow::Continue(()),
         Message::Close(_) => return ControlFlow::Break(End::ClosedByClient),
     };
-    match request {
+    match taken {
         Err(error) => return ControlFlow::Break(End::Malformed(error)),
-        Ok(Some(request)) => participant.request(request),
-        Ok(None) => counters.unknown_messages.increment(),
+        Ok(true) => {}
+        Ok(false) => counters.unknown_messages.increment(),
     }
     ControlFlow::Continue(())
 }
 
-async fn write(
+async fn write<P: Party>(
     writer: &mut SplitSink<WebSocket, Message>,
-    outgoing: &mut Outgoing,
+    outgoing: &mut Outgoing<P::Response>,
     json: &AtomicBool,
     counters: &Counters,
 ) -> End {
@@ -160,7 +190,7 @@ async fn write(
             next = outgoing.next() => match next {
                 Next::Write(message) => {
                     let format = if json.load(Ordering::Relaxed) { Format::Json } else { Format::Protobuf };
-                    let Some(frame) = frame::encode(format, message) else {
+                    let Some(frame) = P::encode(format, message) else {
                         counters.unwritable.increment();
                         continue;
                     };
@@ -238,7 +268,7 @@ mod tests {
     use prost::Message as _;
     use tokio::net::TcpStream;
     use tokio::sync::{Mutex, mpsc};
-    use tokio_tungstenite::tungstenite::Message as Frame;
+    use tokio_tungstenite::tungstenite::Message as ClientFrame;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
     use tokio_tungstenite::tungstenite::protocol::frame::{Frame as RawFrame, FrameHeader};
     use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -304,7 +334,7 @@ mod tests {
         async fn close_code(&mut self) -> Option<u16> {
             loop {
                 match self.client.next().await {
-                    Some(Ok(Frame::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                    Some(Ok(ClientFrame::Close(frame))) => return frame.map(|frame| frame.code.into()),
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => return None,
                 }
@@ -328,20 +358,20 @@ mod tests {
         })
     }
 
-    fn binary(message: signal_request::Message) -> Frame {
-        Frame::binary(SignalRequest { message: Some(message) }.encode_to_vec())
+    fn binary(message: signal_request::Message) -> ClientFrame {
+        ClientFrame::binary(SignalRequest { message: Some(message) }.encode_to_vec())
     }
 
     #[tokio::test]
     async fn the_answer_takes_the_form_of_the_clients_last_frame() {
         let mut line = line().await;
-        let binary_response = |frame: Frame| SignalResponse::decode(frame.into_data()).unwrap().message;
+        let binary_response = |frame: ClientFrame| SignalResponse::decode(frame.into_data()).unwrap().message;
         line.sink.send(Response::Pong(1));
         assert_eq!(binary_response(line.client.next().await.unwrap().unwrap()), Some(Response::Pong(1)));
-        line.client.send(Frame::text(r#"{"mute":{"sid":"TR_1","muted":true}}"#)).await.unwrap();
+        line.client.send(ClientFrame::text(r#"{"mute":{"sid":"TR_1","muted":true}}"#)).await.unwrap();
         assert_eq!(line.heard().await, format!("{:?}", mute()));
         line.sink.send(Response::Pong(2));
-        assert_eq!(line.client.next().await.unwrap().unwrap(), Frame::text(r#"{"pong":"2"}"#));
+        assert_eq!(line.client.next().await.unwrap().unwrap(), ClientFrame::text(r#"{"pong":"2"}"#));
         line.client.send(binary(mute())).await.unwrap();
         assert_eq!(line.heard().await, format!("{:?}", mute()));
         line.sink.send(Response::Pong(3));
@@ -351,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn signal_pings_are_answered() {
         let mut line = line().await;
-        line.client.send(Frame::text(r#"{"pingReq":{"timestamp":"5","rtt":"1"}}"#)).await.unwrap();
+        line.client.send(ClientFrame::text(r#"{"pingReq":{"timestamp":"5","rtt":"1"}}"#)).await.unwrap();
         let answer = line.client.next().await.unwrap().unwrap().into_text().unwrap();
         assert!(answer.starts_with(r#"{"pongResp":{"lastPingTimestamp":"5","timestamp":""#), "{answer}");
     }
@@ -364,7 +394,7 @@ mod tests {
         for (opcode, is_final, part) in [(Data::Binary, false, first), (Data::Continue, true, second)] {
             let header = FrameHeader { is_final, opcode: OpCode::Data(opcode), ..FrameHeader::default() };
             line.client
-                .send(Frame::Frame(RawFrame::from_payload(header, part.to_vec().into())))
+                .send(ClientFrame::Frame(RawFrame::from_payload(header, part.to_vec().into())))
                 .await
                 .unwrap();
         }
@@ -378,7 +408,7 @@ mod tests {
             let header =
                 FrameHeader { is_final: false, opcode: OpCode::Data(opcode), ..FrameHeader::default() };
             let part = RawFrame::from_payload(header, vec![0; 1024 * 1024].into());
-            line.client.send(Frame::Frame(part)).await.unwrap();
+            line.client.send(ClientFrame::Frame(part)).await.unwrap();
         }
         assert_eq!(line.close_code().await, Some(close_code::SIZE));
         assert_eq!(line.counters.too_large.value(), 1);
@@ -386,16 +416,16 @@ mod tests {
 
     #[tokio::test]
     async fn bad_frames_close_with_a_reason_and_the_room_hears() {
-        let many = Frame::text(format!("[{}]", ",".repeat(20_000)));
+        let many = ClientFrame::text(format!("[{}]", ",".repeat(20_000)));
         let unmasked_text = vec![0xff, 0xfe];
         for (name, frame, code) in [
-            ("garbage", Frame::binary(vec![0xff; 8]), close_code::INVALID),
-            ("text that is no JSON", Frame::text("hello"), close_code::INVALID),
-            ("deep", Frame::text("[".repeat(40)), close_code::POLICY),
+            ("garbage", ClientFrame::binary(vec![0xff; 8]), close_code::INVALID),
+            ("text that is no JSON", ClientFrame::text("hello"), close_code::INVALID),
+            ("deep", ClientFrame::text("[".repeat(40)), close_code::POLICY),
             ("many fields", many, close_code::POLICY),
-            ("too large", Frame::binary(vec![0; 2 * 1024 * 1024 + 1]), close_code::SIZE),
-            ("far too large", Frame::binary(vec![0; 8 * 1024 * 1024]), close_code::SIZE),
-            ("binary text", Frame::binary(unmasked_text), close_code::INVALID),
+            ("too large", ClientFrame::binary(vec![0; 2 * 1024 * 1024 + 1]), close_code::SIZE),
+            ("far too large", ClientFrame::binary(vec![0; 8 * 1024 * 1024]), close_code::SIZE),
+            ("binary text", ClientFrame::binary(unmasked_text), close_code::INVALID),
         ] {
             let mut line = line().await;
             line.client.send(frame).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -410,7 +440,7 @@ mod tests {
     async fn a_flood_is_cut_off() {
         let mut line = line().await;
         for _ in 0..700 {
-            if line.client.feed(Frame::text("{}")).await.is_err() {
+            if line.client.feed(ClientFrame::text("{}")).await.is_err() {
                 break;
             }
         }
@@ -423,7 +453,7 @@ mod tests {
     #[tokio::test]
     async fn large_messages_without_end_are_cut_off() {
         let mut line = line().await;
-        let large = Frame::text(format!("{{\"x\":\"{}\"}}", "x".repeat(1024 * 1024)));
+        let large = ClientFrame::text(format!("{{\"x\":\"{}\"}}", "x".repeat(1024 * 1024)));
         for _ in 0..60 {
             if line.client.send(large.clone()).await.is_err() {
                 break;

@@ -24,7 +24,7 @@ use crate::signal::query::Query;
 use crate::signal::sink;
 use crate::signal::status::{Rejection, text};
 
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+pub type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub async fn join_v0(State(site): State<Site>, asked: Asked, upgrade: Upgrade) -> Response {
     join(site, Path::V0, asked, upgrade).await
@@ -79,7 +79,14 @@ impl Asked {
         tracing::info_span!("connection", room, participant)
     }
 
-    fn wants_websocket(&self) -> bool {
+    /// Absent without a token.
+    #[must_use]
+    pub fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+
+    #[must_use]
+    pub fn wants_websocket(&self) -> bool {
         self.header_has(&CONNECTION, "upgrade") && self.header_has(&UPGRADE, "websocket")
     }
 
@@ -152,7 +159,7 @@ fn refuse(site: &Site, rejection: Rejection) -> Response {
 }
 
 /// The library's default is 128 KiB each way, for every connection.
-const BUFFER_LEN: usize = 4 * 1024;
+pub const BUFFER_LEN: usize = 4 * 1024;
 /// Metadata may be 512 KiB, and `sync_state` holds two session descriptions.
 const MESSAGE_LEN_MAX: usize = 2 * 1024 * 1024;
 const FIRST_RESPONSE_MAX: Duration = Duration::from_secs(9);

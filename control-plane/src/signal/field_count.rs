@@ -26,6 +26,15 @@ pub enum Kind {
     UpdateDataSubscription,
     UpdateParticipantMetadata,
     UpdateLocalAudioTrack,
+    WorkerMessage,
+    RegisterWorkerRequest,
+    AgentEndpoint,
+    AvailabilityResponse,
+    SimulateJobRequest,
+    MigrateJobRequest,
+    Room,
+    ParticipantInfo,
+    ParticipantPermission,
 }
 
 /// Accepts at most `REPEATED_MAX` elements in all; what cannot be scanned cannot be decoded either.
@@ -101,7 +110,7 @@ fn split<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], FieldCountErro
     Ok(value)
 }
 
-/// Numbers as in `livekit_rtc.proto` and `livekit_models.proto`.
+/// Numbers as in `livekit_rtc.proto`, `livekit_models.proto` and `livekit_agent.proto`.
 fn field(kind: Kind, number: u64) -> Option<Field> {
     Some(match (kind, number) {
         (Kind::SignalRequest, 1 | 2) => Field::Message(Kind::SessionDescription),
@@ -153,6 +162,24 @@ fn field(kind: Kind, number: u64) -> Option<Field> {
         (Kind::UpdateDataSubscription, 1) => Field::Leaves,
         (Kind::UpdateParticipantMetadata, 3) => Field::Leaves,
         (Kind::UpdateLocalAudioTrack, 2) => Field::Packed,
+
+        (Kind::WorkerMessage, 1) => Field::Message(Kind::RegisterWorkerRequest),
+        (Kind::WorkerMessage, 2) => Field::Message(Kind::AvailabilityResponse),
+        (Kind::WorkerMessage, 6) => Field::Message(Kind::SimulateJobRequest),
+        (Kind::WorkerMessage, 7) => Field::Message(Kind::MigrateJobRequest),
+        (Kind::RegisterWorkerRequest, 7) => Field::Message(Kind::ParticipantPermission),
+        (Kind::RegisterWorkerRequest, 10) => Field::Messages(Kind::AgentEndpoint),
+        (Kind::AgentEndpoint, 2) => Field::Leaves,
+        (Kind::AvailabilityResponse, 7) => Field::Leaves,
+        (Kind::SimulateJobRequest, 2) => Field::Message(Kind::Room),
+        (Kind::SimulateJobRequest, 3) => Field::Message(Kind::ParticipantInfo),
+        (Kind::MigrateJobRequest, 2) => Field::Leaves,
+        (Kind::Room, 7) => Field::Leaves,
+        (Kind::ParticipantInfo, 4) => Field::Messages(Kind::TrackInfo),
+        (Kind::ParticipantInfo, 11) => Field::Message(Kind::ParticipantPermission),
+        (Kind::ParticipantInfo, 15 | 19) => Field::Leaves,
+        (Kind::ParticipantInfo, 18 | 21) => Field::Packed,
+        (Kind::ParticipantPermission, 9) => Field::Packed,
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::ws;
 use livekit_protocol::{SignalRequest, SignalResponse, signal_request, signal_response};
 use prost::Message as _;
+use serde::Serialize;
 
 use crate::signal::field_count::{self, Kind};
 
@@ -41,10 +42,14 @@ pub fn from_text(frame: &str) -> Result<Option<signal_request::Message>, FrameEr
 
 /// `None`: an enum's value in it has no name, so that it cannot be said in JSON.
 pub fn encode(format: Format, message: signal_response::Message) -> Option<ws::Message> {
-    let response = SignalResponse { message: Some(message) };
+    write(format, &SignalResponse { message: Some(message) })
+}
+
+/// Any message, in either form.
+pub fn write(format: Format, message: &(impl prost::Message + Serialize)) -> Option<ws::Message> {
     match format {
-        Format::Protobuf => Some(ws::Message::Binary(Bytes::from(response.encode_to_vec()))),
-        Format::Json => serde_json::to_string(&response).ok().map(|text| ws::Message::Text(text.into())),
+        Format::Protobuf => Some(ws::Message::Binary(Bytes::from(message.encode_to_vec()))),
+        Format::Json => serde_json::to_string(message).ok().map(|text| ws::Message::Text(text.into())),
     }
 }
 
@@ -58,7 +63,7 @@ impl From<field_count::FieldCountError> for FrameError {
 }
 
 /// Bounds depth and size of what the decoder will build, without building it.
-fn check_json(text: &str) -> Result<(), FrameError> {
+pub fn check_json(text: &str) -> Result<(), FrameError> {
     let mut depth: usize = 0;
     let mut fields: usize = 0;
     let mut in_string = false;

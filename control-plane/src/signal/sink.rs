@@ -1,4 +1,4 @@
-//! The way to a client: signal responses queue here until the connection writes them, never more than 4 MiB.
+//! The way to a client: messages queue here until the connection writes them, never more than 4 MiB.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,38 +10,49 @@ use tokio_util::sync::CancellationToken;
 /// The room's end. Clones share one queue; sending never waits and never fails visibly: a client that is
 /// gone or too slow is told to the room as a disconnection.
 #[derive(Clone, Debug)]
-pub struct Sink {
-    queue: mpsc::UnboundedSender<Item>,
+pub struct Sink<M = Message> {
+    queue: mpsc::UnboundedSender<Item<M>>,
     load: Arc<Load>,
 }
 
 /// The connection's end.
 #[derive(Debug)]
-pub struct Outgoing {
-    queue: mpsc::UnboundedReceiver<Item>,
+pub struct Outgoing<M = Message> {
+    queue: mpsc::UnboundedReceiver<Item<M>>,
     load: Arc<Load>,
+}
+
+/// What waits in the queue: signal responses to clients, and what agent workers are told.
+pub trait Outbound {
+    /// What it takes on the wire.
+    fn encoded_len(&self) -> usize;
+}
+
+impl Outbound for Message {
+    /// The oneof's own encoding: its field's tag, length and value.
+    fn encoded_len(&self) -> usize {
+        Self::encoded_len(self)
+    }
 }
 
 /// What the connection has to do next.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to the encoder")]
-pub enum Next {
-    Write(Message),
+pub enum Next<M = Message> {
+    Write(M),
     /// Everything sent before was handed out: close the WebSocket.
     Close,
 }
 
 /// A queue between a room and one connection.
-pub fn channel() -> (Sink, Outgoing) {
+pub fn channel<M>() -> (Sink<M>, Outgoing<M>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let load = Arc::new(Load::default());
     (Sink { queue: sender, load: Arc::clone(&load) }, Outgoing { queue: receiver, load })
 }
 
-impl Sink {
+impl<M: Outbound> Sink<M> {
     /// Queues a message. One is always admitted; beyond the bound the connection is given up.
-    pub fn send(&self, message: Message) {
-        // The oneof's own encoding: its field's tag, length and value.
+    pub fn send(&self, message: M) {
         let len = message.encoded_len();
         if self.load.queued_bytes.fetch_add(len, Ordering::Relaxed) > QUEUED_BYTES_MAX {
             self.load.overflow.cancel();
@@ -61,9 +72,9 @@ impl Sink {
     }
 }
 
-impl Outgoing {
+impl<M> Outgoing<M> {
     /// Waits for the next thing to do. The room dropping every sink is a close too.
-    pub async fn next(&mut self) -> Next {
+    pub async fn next(&mut self) -> Next<M> {
         match self.queue.recv().await {
             Some(item) => self.take(item),
             None => Next::Close,
@@ -71,7 +82,7 @@ impl Outgoing {
     }
 
     /// The next thing to do, if there is one already.
-    pub fn try_next(&mut self) -> Option<Next> {
+    pub fn try_next(&mut self) -> Option<Next<M>> {
         let item = self.queue.try_recv().ok()?;
         Some(self.take(item))
     }
@@ -81,7 +92,7 @@ impl Outgoing {
         self.load.overflow.clone()
     }
 
-    fn take(&self, item: Item) -> Next {
+    fn take(&self, item: Item<M>) -> Next<M> {
         match item {
             Item::Message(message, len) => {
                 self.load.queued_bytes.fetch_sub(len, Ordering::Relaxed);
@@ -93,8 +104,8 @@ impl Outgoing {
 }
 
 #[derive(Debug)]
-enum Item {
-    Message(Box<Message>, usize),
+enum Item<M> {
+    Message(Box<M>, usize),
     Close,
 }
 

@@ -184,6 +184,45 @@ fn data_track() -> livekit::DataTrackInfo {
     }
 }
 
+#[expect(deprecated, reason = "LiveKit still fills the namespace")]
+fn dispatch() -> livekit::AgentDispatch {
+    let state = livekit::JobState {
+        status: 1,
+        error: text(),
+        started_at: 1,
+        ended_at: 1,
+        updated_at: 1,
+        participant_identity: text(),
+        worker_id: text(),
+        agent_id: text(),
+    };
+    let job = livekit::Job {
+        id: text(),
+        dispatch_id: text(),
+        r#type: 1,
+        room: Some(room()),
+        participant: Some(participant()),
+        namespace: text(),
+        metadata: text(),
+        agent_name: text(),
+        state: Some(state),
+        enable_recording: true,
+        deployment: text(),
+        attributes: map(),
+        enable_redaction: true,
+    };
+    livekit::AgentDispatch {
+        id: text(),
+        agent_name: text(),
+        room: text(),
+        metadata: text(),
+        state: Some(livekit::AgentDispatchState { jobs: vec![job], created_at: 1, deleted_at: 1 }),
+        restart_policy: 1,
+        deployment: text(),
+        attributes: map(),
+    }
+}
+
 #[test]
 fn shapes_have_every_field_of_their_messages() {
     holds("Room", &room());
@@ -196,5 +235,8 @@ fn shapes_have_every_field_of_their_messages() {
     holds("MuteRoomTrackResponse", &livekit::MuteRoomTrackResponse { track: Some(track()) });
     holds("UpdateSubscriptionsResponse", &livekit::UpdateSubscriptionsResponse {});
     holds("SendDataResponse", &livekit::SendDataResponse {});
+    holds("AgentDispatch", &dispatch());
+    let agent_dispatches = vec![dispatch()];
+    holds("ListAgentDispatchResponse", &livekit::ListAgentDispatchResponse { agent_dispatches });
     holds("RevokeResponse", &RevokeResponse { removed: 1 });
 }
