@@ -170,9 +170,8 @@ async fn drain(site: &Site, signals: &mut Signals) -> Ending {
 async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
     let farewell = async {
         site.registry.close_all(DisconnectReason::ServerShutdown).await;
-        site.agents.close().await;
         site.connections.close();
-        site.connections.wait().await;
+        tokio::join!(site.agents.close(), site.connections.wait());
     };
     let told = timeout(FAREWELL_MAX, farewell).await.is_ok();
     media_planes.stop().await;

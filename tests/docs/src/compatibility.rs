@@ -102,6 +102,7 @@ const LETTERS: &[(&str, &str)] = &[
     ("S", "tests/e2e/process/signalling.test.mjs"),
     ("RS", "tests/e2e/process/room-service.test.mjs"),
     ("RP", "tests/e2e/python/test_room_service.py"),
+    ("AG", "tests/e2e/python/agents/test_agents.py"),
     ("X", "tests/contract/tests/"),
 ];
 const FOLDERS: &[(&str, &str)] = &[

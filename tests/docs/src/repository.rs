@@ -59,7 +59,8 @@ fn without_src(path: &str) -> String {
     path.split('/').filter(|part| *part != "src").collect::<Vec<_>>().join("/")
 }
 
-const GENERATED: [&str; 6] = [".git", ".venv", "corpus", "node_modules", "target", "__pycache__"];
+const GENERATED: [&str; 7] =
+    [".git", ".venv", ".venv-agents", "corpus", "node_modules", "target", "__pycache__"];
 
 #[cfg(test)]
 mod tests {

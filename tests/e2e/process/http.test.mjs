@@ -40,7 +40,7 @@ test('paths answer as LiveKit does', async () => {
     ['/rtc without an upgrade', '/rtc', 404, ''],
     ['/rtc without an upgrade, with a token', `/rtc?access_token=${good}`, 404, ''],
     ['/rtc/v1 without an upgrade', `/rtc/v1?access_token=${good}`, 404, ''],
-    ['agents, who are not served yet', '/agent', 404, /page not found/],
+    ['agent workers without an upgrade', '/agent', 404, /^$/],
     ['no token', '/rtc/validate', 401, 'no permissions to access the room'],
     ['garbage token', '/rtc/validate?access_token=garbage', 401, 'invalid authorization token'],
     ['garbage in the header', '/rtc/validate', 401, 'invalid authorization token', { authorization: 'Bearer x' }],

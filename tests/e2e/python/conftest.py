@@ -1,6 +1,7 @@
 """Starts the real binaries for a test module, on free ports, and ends them."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[3]
 BINARIES = Path(os.environ.get("MILLRACE_BIN", ROOT / "target" / "release"))
 KEY = "e2ekey"
 SECRET = "e2e-secret-of-more-than-32-characters"
+# These have a virtual environment of their own.
+collect_ignore = [] if importlib.util.find_spec("livekit.agents") else ["agents"]
 
 
 def free_port(kind):

@@ -89,7 +89,7 @@ fn a_deleted_dispatch_ends_its_jobs_and_its_agents_go() {
         let state = delete(&mut bench, &id).unwrap().state.unwrap();
         assert_eq!(state.deleted_at, bench.now.unix_micros() * 1_000);
         assert_eq!(state.jobs[0].state.as_ref().unwrap().status(), JobStatus::JsSuccess);
-        assert_eq!(bench.terminated(worker), [job.id.clone()]);
+        assert_eq!(bench.terminated(worker), [job.id.as_str()]);
         assert_eq!(bench.list("r"), []);
         assert_eq!(delete(&mut bench, &id), Err(DispatchError::NotFound));
         if leaves {

@@ -32,7 +32,7 @@ fn a_job_ends_when_its_agent_leaves() {
     let mut bench = Bench::new();
     let (worker, job, bot) = bench.running(&room("r"));
     bench.leave(&room("r"), &bot);
-    assert_eq!(bench.terminated(worker), [job.id.clone()]);
+    assert_eq!(bench.terminated(worker), [job.id.as_str()]);
     assert_eq!(state(&bench), (JobStatus::JsFailed, "agent worker left the room".to_owned(), true));
     bench.update(worker, &job, JobStatus::JsSuccess);
     assert_eq!(state(&bench), (JobStatus::JsSuccess, String::new(), true), "the worker knows why it left");
@@ -82,7 +82,7 @@ fn an_offer_for_a_room_that_ended_comes_to_nothing() {
     bench.start(&room("r"), &[]);
     let job = bench.asked_one(worker);
     bench.finish(&room("r"));
-    assert_eq!(bench.terminated(worker), [job.id.clone()]);
+    assert_eq!(bench.terminated(worker), [job.id.as_str()]);
     bench.accept(worker, &job);
     assert_eq!(bench.assigned(worker), None);
     assert_eq!((bench.counted(Counted::Stale), bench.counted(Counted::JobDropped)), (1, 1));
@@ -137,7 +137,7 @@ fn a_job_moves_to_a_worker_that_takes_it() {
     let offered = bench.asked_one(second);
     bench.accept(second, &offered);
     assert!(bench.assigned(second).is_some());
-    assert_eq!(bench.terminated(first), [job.id.clone()]);
+    assert_eq!(bench.terminated(first), [job.id.as_str()]);
     // The agent of the new worker has the same identity, and takes the place of the old one.
     let replaced =
         ParticipantInfo { disconnect_reason: DisconnectReason::DuplicateIdentity.into(), ..bot.clone() };
