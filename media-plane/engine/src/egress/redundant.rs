@@ -163,6 +163,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use units::sequence::Seq16;
+    use units::time::Instant;
     use wire::red;
     use wire::rtp::{Fields, write_header};
 
@@ -233,7 +234,8 @@ mod tests {
             let mut history = History::new(8);
             for (sequence, payload_type, timestamp, len) in before {
                 let kept = packet(*payload_type, *timestamp, &frame(*len));
-                assert!(history.keep(SOURCE, Seq(*sequence), &kept, None, &mut pool).is_some(), "{name}");
+                let held = history.keep(Instant(0), SOURCE, Seq(*sequence), &kept, None, &mut pool);
+                assert!(held.is_some(), "{name}");
             }
             let primary = vec![9; len];
             let mut redundant = Redundant::default();

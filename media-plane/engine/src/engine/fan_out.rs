@@ -80,7 +80,8 @@ impl<C: Cipher> Engine<C> {
             let clock = captured.map(|captured| captured.clock);
             let encoding = publication.encoding_mut(arrival.layer);
             let held = encoding.and_then(|encoding| {
-                encoding.history.keep(arrival.source, arrival.sequence, arrival.bytes, clock, &mut self.pool)
+                let Arrival { source, sequence, bytes, .. } = arrival;
+                encoding.history.keep(now, *source, *sequence, bytes, clock, &mut self.pool)
             });
             self.counters.history_exhausted += u64::from(held.is_none());
             held

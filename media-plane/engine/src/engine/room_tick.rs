@@ -89,6 +89,9 @@ impl<C: Cipher> Engine<C> {
             self.expire_edges(now, publication);
             self.tell_sources(now, publication, out);
             self.tell_stalled(now, publication, out);
+            if let Some(publication) = self.publications.get_mut(publication) {
+                publication.release_silent(now, &mut self.pool);
+            }
             if self.publications.get_mut(publication).is_some_and(Publication::settle_layers) {
                 self.retarget(now, publication);
             }

@@ -207,6 +207,15 @@ impl Publication {
             && awaited_since.is_some_and(|since| now - since > STALLED_AFTER)
     }
 
+    /// Nobody asks any more for packets of layers that have been silent for long: their buffers are for others.
+    pub fn release_silent(&mut self, now: Instant, pool: &mut Pool) {
+        for encoding in &mut self.encodings {
+            if encoding.packet_at.is_some_and(|at| now - at > SILENT_AFTER) {
+                encoding.history.clear(pool);
+            }
+        }
+    }
+
     pub fn clear(&mut self, pool: &mut Pool) {
         for encoding in &mut self.encodings {
             encoding.history.clear(pool);
@@ -277,6 +286,8 @@ fn best_layer(encodings: &[Encoding], layer_max: u8) -> Option<u8> {
 const TELL_INTERVAL: Duration = Duration::from_millis(200);
 /// A layer without a packet for so long, while others have some, has ended.
 const DEAD_AFTER: Duration = Duration::from_secs(1);
+/// Longer than the budget of retransmissions looks back, and than a pause in which somebody still asks.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
 /// Video of which nothing came for so long has stalled: far longer than a loss that is repaired or a key frame takes.
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 

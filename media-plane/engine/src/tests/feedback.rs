@@ -166,6 +166,18 @@ fn refusal_for_want_of_budget_is_no_retransmission() {
 }
 
 #[test]
+fn layer_that_has_been_silent_for_long_holds_no_buffers() {
+    let (mut world, mut publisher, _) = call();
+    for sequence in 1..=3 {
+        world.send(&mut publisher, &Rtp::video(0, sequence, sequence == 1));
+    }
+    world.pass(14_000);
+    assert_eq!(world.counter("history_buffers"), 3, "somebody may still ask");
+    world.pass(3_000);
+    assert_eq!(world.counter("history_buffers"), 0);
+}
+
+#[test]
 fn one_datagram_asks_for_no_more_than_is_remembered() {
     let (mut world, mut publisher, mut subscriber) = call();
     world.send(&mut publisher, &Rtp::video(0, 1, true));
