@@ -144,7 +144,7 @@ test('a media plane that dies again and again is started at growing intervals', 
       await sleep(20);
     }
     assert.ok(seen.size >= 4 && seen.size <= 9, `${seen.size} starts in 6 s`);
-    assert.equal((await ask(server, '/')).status, 200);
+    assert.equal((await ask(server, '/healthz')).status, 200);
     await until('a join works', 15_000, async () => (await upgrade(server, 'open')).status === 101);
   } finally {
     await server.stop();
