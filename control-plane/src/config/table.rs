@@ -18,7 +18,8 @@ const OWN_ESTIMATE: &str =
 const OWN_RECOVERY: &str = "what fails is repaired or told by itself, not by a new join of everybody";
 const OWN_LOGS: &str = "logging.level takes a filter, as in info,control_plane=debug";
 const OWN_TRACKERS: &str = "layers are found by what arrives";
-const FIXED_HISTORY: &str = "512 packets of a video encoding are kept, and 128 of an audio one";
+const FIXED_HISTORY: &str =
+    "a second of packets is kept, at most 512 of a video encoding and 128 of an audio one";
 const NO_CLOUD: &str = "LiveKit's cloud services only";
 const NO_WORKERS: &str = "egress, ingress and SIP need workers that speak by Redis";
 
