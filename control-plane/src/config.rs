@@ -14,6 +14,7 @@ pub mod read;
 pub mod settle;
 pub mod table;
 pub mod turn_server;
+pub mod webhook;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Deserializer};
 use crate::config::network::Network;
 use crate::config::port_range::PortRange;
 use crate::config::turn_server::TurnServer;
+use crate::config::webhook::Webhook;
 
 /// Everything that the control plane was told, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -73,6 +75,8 @@ pub struct Config {
     pub runtime_dir: Option<PathBuf>,
     #[serde(deserialize_with = "or_default")]
     pub media: Media,
+    #[serde(deserialize_with = "or_default")]
+    pub webhook: Webhook,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

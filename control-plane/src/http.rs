@@ -41,6 +41,7 @@ use crate::room::registry::Registry;
 use crate::signal::counters::Counters;
 use crate::signal::door;
 use crate::signal::status::{Rejection, text};
+use crate::webhook::outbox::Outbox;
 use crate::whip::route;
 use crate::whip::session::Sessions;
 
@@ -56,6 +57,7 @@ pub struct Site {
     /// The signalling connections, and the sessions that have none.
     pub connections: TaskTracker,
     pub whip: Arc<Sessions>,
+    pub webhooks: Arc<Outbox>,
 }
 
 /// Who is at the other end of the connection, and its place among the connections.
@@ -243,6 +245,7 @@ mod tests {
         let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
         let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
         let site = Site {
+            webhooks: Arc::new(Outbox::new(config.clone(), Arc::new(keys()), "")),
             config,
             agents,
             keys: Arc::new(keys()),

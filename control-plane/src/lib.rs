@@ -15,4 +15,5 @@ pub mod page;
 pub mod room;
 pub mod server;
 pub mod signal;
+pub mod webhook;
 pub mod whip;

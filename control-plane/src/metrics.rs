@@ -33,6 +33,9 @@ pub async fn render(site: &Site) -> Result<String, prometheus::Error> {
     livekit::joins(&mut families, &node, site.registry.joins());
     control_plane(&mut families, site);
     agents(&mut families, site);
+    for family in site.webhooks.counters().collect() {
+        families.add(family);
+    }
     let planes = site.registry.planes().all();
     let answers = join_all(planes.iter().map(|plane| timeout(PATIENCE, plane.counters()))).await;
     for (index, answer) in answers.into_iter().enumerate() {

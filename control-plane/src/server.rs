@@ -33,11 +33,12 @@ use crate::config::{Config, interfaces};
 use crate::http::gate::Gate;
 use crate::http::{Site, routes, serve};
 use crate::metrics;
-use crate::room::notice::Listeners;
+use crate::room::notice::{Listener, Listeners};
 use crate::room::registry::{Context, Registry};
 use crate::server::media_planes::MediaPlanes;
 use crate::server::reload::Reloading;
 use crate::server::signals::Signals;
+use crate::webhook::outbox::Outbox;
 
 /// Runs until told to stop by a signal.
 ///
@@ -75,6 +76,7 @@ async fn start_and_serve(arguments: Serve, settled: Settled, filter: Filter) -> 
     let scraped = metrics::listen::bind(&config.prometheus, &bind)?;
     let media_planes = MediaPlanes::start(&config).await?;
     let (site, queue) = site(config, keys, &media_planes);
+    site.webhooks.open();
     let stop = CancellationToken::new();
     listen(listeners, &site, &stop);
     for listener in scraped {
@@ -101,12 +103,13 @@ fn site(
     let config = Live::new(config);
     let settings = Settings { config: config.clone(), server_info: server_info.clone() };
     let (agents, queue) = Agents::new(settings, Arc::clone(&keys));
+    let webhooks = Arc::new(Outbox::new(config.clone(), Arc::clone(&keys), &server_info.node_id));
     let context = Context {
         config: config.clone(),
         keys: Arc::clone(&keys),
         planes: media_planes.planes(),
         server_info,
-        listeners: Listeners::new(vec![Arc::new(agents.clone())]),
+        listeners: Listeners::new(vec![Arc::new(agents.clone()), Arc::clone(&webhooks) as Arc<dyn Listener>]),
         revocations: Revocations::default(),
     };
     let site = Site {
@@ -118,6 +121,7 @@ fn site(
         api: Arc::default(),
         connections: TaskTracker::new(),
         whip: Arc::default(),
+        webhooks,
     };
     (site, queue)
 }
@@ -174,6 +178,7 @@ async fn end(site: &Site, media_planes: MediaPlanes, ending: Ending) {
         tokio::join!(site.agents.close(), site.connections.wait());
     };
     let told = timeout(FAREWELL_MAX, farewell).await.is_ok();
+    site.webhooks.flush(FLUSH_MAX).await;
     media_planes.stop().await;
     tracing::info!(?ending, told, "ended");
 }
@@ -226,5 +231,6 @@ const LIVEKIT_VERSION: &str = "1.13.5";
 const SIGNAL_PROTOCOL: i32 = 17;
 const AGENT_PROTOCOL: i32 = 1;
 const NODE_ID_LEN: usize = 12;
-/// With what the media plane takes to end, less than a second.
+/// All of this, with what the media plane takes to end, less than a second.
+const FLUSH_MAX: Duration = Duration::from_millis(200);
 const FAREWELL_MAX: Duration = Duration::from_millis(600);

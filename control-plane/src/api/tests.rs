@@ -22,6 +22,7 @@ use crate::media::placement::Planes;
 use crate::metrics;
 use crate::room::notice::Listeners;
 use crate::room::registry::{Context, Registry};
+use crate::webhook::outbox::Outbox;
 
 fn keys() -> Keys {
     Keys::new([("key".to_owned(), "secret".to_owned())])
@@ -40,6 +41,7 @@ fn site() -> Site {
     let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
     let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
     Site {
+        webhooks: Arc::new(Outbox::new(config.clone(), Arc::new(keys()), "ND_us")),
         config,
         agents,
         keys: Arc::new(keys()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::config::webhook::Webhook;
 use crate::config::{
     Agents, Audio, Choice, CodecSpec, Config, Limit, Logging, Media, PlayoutDelay, Prometheus, Room, Rtc,
     Video,
@@ -33,6 +34,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30 * 60),
             runtime_dir: None,
             media: Media::default(),
+            webhook: Webhook::default(),
         }
     }
 }

@@ -540,11 +540,14 @@ media: { workers: 3, pin: false, spread_above: 7, io: epoll, gso: off, flush_del
         }
     }
 
-    const OURS: [&str; 14] = [
+    const OURS: [&str; 17] = [
         "media_planes",
         "trusted_proxies",
         "drain_timeout",
         "runtime_dir",
+        "webhook.outbox_dir",
+        "webhook.outbox_max_bytes",
+        "webhook.allow_private",
         "room.refuse_duplicates",
         "limit.memory_bytes",
         "media.token",

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::thread;
 
 use indexmap::IndexMap;
+use url::{Host, Url};
 
 use logs::stderr;
 
@@ -13,8 +14,10 @@ use crate::cli::{Serve, Source};
 use crate::config::port_range::PortRange;
 use crate::config::read::{Document, Setting, Strictness};
 use crate::config::turn_server::TurnServer;
+use crate::config::webhook::Webhook;
 use crate::config::{Config, Rtc, keys, parse_node_ip, read};
 use crate::media::address::Address;
+use crate::webhook::reach;
 
 /// What the server starts from.
 #[derive(Debug)]
@@ -54,6 +57,7 @@ pub fn settle(arguments: &Serve) -> Result<Settled, String> {
             )
         }));
     }
+    warnings.extend(webhooks(&config, &keys)?);
     // They are in `keys`, which does not show them.
     config.keys.clear();
     Ok(Settled { config, keys, bind, remarks: remarks(&idle, arguments), warnings })
@@ -156,6 +160,36 @@ fn prometheus(config: &mut Config) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Gives what to warn of. URLs are not shown whole: there may be a secret in them.
+fn webhooks(config: &Config, keys: &Keys) -> Result<Vec<String>, String> {
+    let Webhook { urls, api_key, .. } = &config.webhook;
+    if !urls.is_empty() && !keys.contains(api_key) {
+        return Err(format!(
+            "webhook.api_key {api_key:?} is none of the keys: its secret signs what is sent"
+        ));
+    }
+    let mut warnings = Vec::new();
+    for (index, url) in urls.iter().enumerate() {
+        let refused = |what: &str| format!("webhook.urls, number {}: {what}", index + 1);
+        let url = Url::parse(url).map_err(|error| refused(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refused("neither http nor https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("it has a user name or password in it, where the signature goes"));
+        }
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
+            _ => None,
+        };
+        if let Some(private) = address.and_then(|address| reach::check(config, address).err()) {
+            warnings.push(refused(&format!("nothing will be sent there, for {private}")));
+        }
+    }
+    Ok(warnings)
 }
 
 /// What was said of a media plane of our own.
@@ -383,6 +417,30 @@ mod tests {
     fn what_cannot_be_is_said_in_a_sentence() {
         for (name, line, yaml, expected) in [
             ("no keys", "", "", "millrace generate-keys"),
+            (
+                "webhooks without a key",
+                "--keys a=b",
+                "webhook: { urls: ['https://x'] }\n",
+                "webhook.api_key \"\"",
+            ),
+            (
+                "webhooks to no URL",
+                "--keys a=b",
+                "webhook: { urls: [x], api_key: a }\n",
+                "webhook.urls, number 1: relative URL",
+            ),
+            (
+                "webhooks over something else",
+                "--keys a=b",
+                "webhook: { urls: ['https://x', 'ftp://x'], api_key: a }\n",
+                "webhook.urls, number 2: neither",
+            ),
+            (
+                "webhooks with a password",
+                "--keys a=b",
+                "webhook: { urls: ['https://u:p@x'], api_key: a }\n",
+                "number 1: it has a user name",
+            ),
             ("keys without a colon", "--keys ab", "", "`key: secret`"),
             ("empty secret", "", "keys: { a: '' }\n", "\"a\" is empty"),
             (

@@ -20,6 +20,8 @@ const OWN_LOGS: &str = "logging.level takes a filter, as in info,control_plane=d
 const OWN_TRACKERS: &str = "layers are found by what arrives";
 const FIXED_HISTORY: &str =
     "a second of packets is kept, at most 512 of a video encoding and 128 of an audio one";
+const OWN_QUEUES: &str =
+    "resource_url_notifier bounds what waits, and 16 deliveries to a URL are under way at most";
 const NO_CLOUD: &str = "LiveKit's cloud services only";
 const NO_WORKERS: &str = "egress, ingress and SIP need workers that speak by Redis";
 
@@ -181,11 +183,14 @@ pub(super) const KEYS: &[(&str, Kind, Standing)] = &[
     ("turn.deny_peer_cidrs", Texts, Idle(NO_TURN)),
     ("turn.**", Other, Idle(NO_TURN)),
 
-    ("webhook.urls", Texts, Idle("there are no webhooks yet")),
-    ("webhook.api_key", Text, Idle("there are no webhooks yet")),
-    ("webhook.filter_params.include_events", Texts, Idle("there are no webhooks yet")),
-    ("webhook.filter_params.exclude_events", Texts, Idle("there are no webhooks yet")),
-    ("webhook.**", Other, Idle("there are no webhooks yet")),
+    ("webhook.urls", Texts, Applied),
+    ("webhook.api_key", Text, Applied),
+    ("webhook.filter_params.include_events", Texts, Applied),
+    ("webhook.filter_params.exclude_events", Texts, Applied),
+    ("webhook.resource_url_notifier.max_age", Duration, Applied),
+    ("webhook.resource_url_notifier.max_depth", SIZE, Applied),
+    ("webhook.url_notifier.num_workers", COUNT, Idle(OWN_QUEUES)),
+    ("webhook.url_notifier.queue_size", COUNT, Idle(OWN_QUEUES)),
 
     ("node_selector.kind", Text, Idle(ONE_NODE)),
     ("node_selector.sort_by", Text, Idle(ONE_NODE)),
@@ -227,6 +232,9 @@ pub(super) const KEYS: &[(&str, Kind, Standing)] = &[
     ("trusted_proxies", Texts, Applied),
     ("drain_timeout", Duration, Applied),
     ("runtime_dir", Text, Applied),
+    ("webhook.outbox_dir", Text, Applied),
+    ("webhook.outbox_max_bytes", SIZE, Applied),
+    ("webhook.allow_private", Texts, Applied),
     ("room.refuse_duplicates", Switch, Applied),
     ("limit.memory_bytes", SIZE, Applied),
     ("media.token", Secret, Applied),

@@ -12,6 +12,7 @@ use crate::cli::Serve;
 use crate::config::Config;
 use crate::config::live::Live;
 use crate::config::settle::{self, Settled};
+use crate::config::webhook::Webhook;
 
 /// What a reload reads from, and what it changes.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ fn merged(running: &Config, fresh: Config) -> Config {
     config.drain_timeout = fresh.drain_timeout;
     config.prometheus.username = fresh.prometheus.username;
     config.prometheus.password = fresh.prometheus.password;
+    config.webhook = Webhook { outbox_dir: config.webhook.outbox_dir, ..fresh.webhook };
     config
 }
 
@@ -97,6 +99,7 @@ fn kept(at_start: &Config, fresh: &Config) -> Vec<&'static str> {
         drain_timeout: _,
         runtime_dir,
         media,
+        webhook,
     } = at_start;
     let differing = [
         ("port", *port != fresh.port),
@@ -113,6 +116,7 @@ fn kept(at_start: &Config, fresh: &Config) -> Vec<&'static str> {
         ("trusted_proxies", *trusted_proxies != fresh.trusted_proxies),
         ("runtime_dir", *runtime_dir != fresh.runtime_dir),
         ("media", *media != fresh.media),
+        ("webhook.outbox_dir", webhook.outbox_dir != fresh.webhook.outbox_dir),
     ];
     differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
