@@ -124,6 +124,8 @@ struct Worker {
     steering: Option<Steering>,
     /// The engine was replaced, and the hub has not been told.
     rebuilt: bool,
+    /// What the kernel had no room for until the last turn.
+    dropped: u64,
     counters: Counters,
 }
 
@@ -178,6 +180,7 @@ impl Worker {
             neighbours: Vec::new(),
             steering,
             rebuilt: false,
+            dropped: 0,
             counters,
         })
     }
@@ -273,6 +276,10 @@ impl Worker {
             Handling { engine, panics, rebuilt, steering, index: self.index, clock: self.clock };
         let outcome = self.driver.turn(deadline, &mut handler);
         self.bell.disarm();
+        let dropped = self.driver.dropped();
+        if std::mem::replace(&mut self.dropped, dropped) < dropped {
+            self.engine.datagrams_lost();
+        }
         if let Err(error) = outcome {
             self.counters.wait_errors += 1;
             if self.counters.wait_errors.is_power_of_two() {

@@ -114,7 +114,7 @@ const REASONED: [(&str, &str, &str); 3] = [
 ];
 
 /// What does not only grow.
-const GAUGES: [&str; 20] = [
+const GAUGES: [&str; 21] = [
     "rooms",
     "peers",
     "publications",
@@ -125,6 +125,7 @@ const GAUGES: [&str; 20] = [
     "io_send_pool_high_water",
     "io_send_pool_used",
     "io_busy_permille",
+    "overload_step",
     "relay_buffers",
     "relay_ring_high_water",
     "relay_rings",

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// Bytes of control data reserved per received datagram: one message of `in6_pktinfo` is 40, one of `timespec` 32.
-pub const RECEIVED_LEN_MAX: usize = 80;
+/// Bytes of control data reserved per received datagram: one message of `in6_pktinfo` is 40, one of `timespec` 32, one
+/// of a count 24.
+pub const RECEIVED_LEN_MAX: usize = 96;
 /// Bytes of control data reserved per message to be sent: one of `in6_pktinfo` is 40, one of `UDP_SEGMENT` 24.
 pub const LEN_MAX: usize = 64;
 
@@ -22,12 +23,14 @@ pub struct Arrival {
     pub local: IpAddr,
     /// When, since the Unix epoch, if the kernel says so.
     pub wall: Option<Duration>,
+    /// How many the socket has had no room for until then, modulo 2^32; told only if there were any.
+    pub dropped: Option<u32>,
 }
 
 /// Reads the control data of a received datagram; `None` without the local address.
 #[must_use]
 pub fn read(mut control: &[u8]) -> Option<Arrival> {
-    let (mut local, mut wall) = (None, None);
+    let (mut local, mut wall, mut dropped) = (None, None, None);
     while control.len() >= HEADER_LEN {
         let len = usize::from_ne_bytes(*control.first_chunk()?);
         let level = i32::from_ne_bytes(*control.get(ALIGN..)?.first_chunk()?);
@@ -44,11 +47,14 @@ pub fn read(mut control: &[u8]) -> Option<Arrival> {
             }
             // struct timespec.
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => wall = timespec(data),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                dropped = data.first_chunk().copied().map(u32::from_ne_bytes)
+            }
             _ => {}
         }
         control = control.get(aligned(len)..).unwrap_or_default();
     }
-    Some(Arrival { local: local?, wall })
+    Some(Arrival { local: local?, wall, dropped })
 }
 
 fn timespec(data: &[u8]) -> Option<Duration> {
@@ -120,7 +126,11 @@ mod tests {
             let address: IpAddr = address.parse().unwrap();
             let mut out = [0; LEN_MAX];
             let len = write_source(address, true, &mut out);
-            assert_eq!(read(&out[..len]), Some(Arrival { local: address, wall: None }), "{name}");
+            assert_eq!(
+                read(&out[..len]),
+                Some(Arrival { local: address, wall: None, dropped: None }),
+                "{name}"
+            );
         }
     }
 
@@ -147,7 +157,11 @@ mod tests {
             {
                 assert!(control.len() <= RECEIVED_LEN_MAX);
                 let arrival = read(&control).unwrap();
-                assert_eq!(arrival, Arrival { local: Ipv4Addr::LOCALHOST.into(), wall }, "{name}");
+                assert_eq!(
+                    arrival,
+                    Arrival { local: Ipv4Addr::LOCALHOST.into(), wall, dropped: None },
+                    "{name}"
+                );
             }
         }
         assert_eq!(read(&stamp(5)), None, "no address");

@@ -17,6 +17,8 @@ pub struct Counters {
     /// Longer than a receive buffer, or without a source address: not handed on.
     pub receive_malformed: u64,
     pub receive_errors: u64,
+    /// The kernel's receive queue was full: lost.
+    pub receive_dropped: u64,
     /// The kernel refused a datagram (no route, no buffer space, not permitted).
     pub send_errors: u64,
     /// The kernel's send queue was full.
@@ -36,6 +38,13 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The kernel says that it has dropped so many until now, modulo 2^32.
+    pub(crate) fn dropped(&mut self, until_now: u32) {
+        #[expect(clippy::cast_possible_truncation, reason = "counts on where the kernel's count wrapped")]
+        let more = until_now.wrapping_sub(self.receive_dropped as u32);
+        self.receive_dropped += u64::from(more);
+    }
+
     /// The kernel took a message of `segments` packets and `len` bytes.
     pub(crate) const fn sent(&mut self, segments: usize, len: u64) {
         self.sends += 1;
@@ -56,6 +65,7 @@ impl Counters {
             ("io_submissions", self.submissions),
             ("io_receive_malformed", self.receive_malformed),
             ("io_receive_errors", self.receive_errors),
+            ("io_receive_dropped", self.receive_dropped),
             ("io_send_errors", self.send_errors),
             ("io_send_blocked", self.send_blocked),
             ("io_send_pool_exhausted", self.send_pool_exhausted),

@@ -192,6 +192,12 @@ impl Driver {
         }
     }
 
+    /// How many datagrams the kernel had no room for, as far as it told.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.counters().receive_dropped
+    }
+
     #[must_use]
     pub const fn measures(&self) -> &Measures {
         match &self.back_end {
@@ -200,6 +206,16 @@ impl Driver {
         }
     }
 }
+
+/// Whether a turn that began to handle datagrams at `began`, and has handled so many, has to end before it has handled
+/// all that came: mailboxes and timers, too, have to have their turn.
+pub(crate) fn turn_is_over(handled: usize, began: Instant, clock: Clock) -> bool {
+    handled.is_multiple_of(LOOK_AFTER) && clock.now().since(began) > TURN_MAX
+}
+
+/// Datagrams between two looks at the clock.
+const LOOK_AFTER: usize = 8;
+const TURN_MAX: Duration = Duration::from_millis(5);
 
 /// Timeouts of this thread are not put off to meet others: by default the kernel may add 50 µs to each.
 fn fine_timers() {

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::control::{self, Arrival};
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::{Handler, Options, Times};
+use crate::driver::{Handler, Options, Times, turn_is_over};
 use crate::gather::Gather;
 use crate::gso::Segmentation;
 use crate::measures::Measures;
@@ -104,7 +104,7 @@ impl Epoll {
         if readable {
             for _ in 0..BATCHES_MAX {
                 taken = self.take_batch(handler);
-                if !matches!(taken, Ok(true)) {
+                if !matches!(taken, Ok(true)) || turn_is_over(0, now, self.clock) {
                     break;
                 }
             }
@@ -168,6 +168,7 @@ impl Epoll {
                 self.counters.receive_malformed += 1;
                 continue;
             };
+            arrival.dropped.inspect(|dropped| self.counters.dropped(*dropped));
             let times = Times { now: both.now, received: both.at(arrival.wall) };
             let path = Path { protocol: Protocol::Udp, local: arrival.local, remote };
             self.counters.datagrams_received += 1;

@@ -50,6 +50,8 @@ impl WorkerSocket {
         }
         // Without it the time of the batch has to do.
         let _ = enable(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
+        // Without it, what the socket has no room for is not counted.
+        let _ = enable(&socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL);
         socket.set_recv_buffer_size(KERNEL_BUFFER_LEN)?;
         socket.set_send_buffer_size(KERNEL_BUFFER_LEN)?;
         if shares_port {

@@ -16,7 +16,7 @@ use crate::clock::{Both, Clock};
 use crate::control::{self, Arrival};
 use crate::counters::Counters;
 use crate::doorbell::Doorbell;
-use crate::driver::{Handler, Options, Times};
+use crate::driver::{Handler, Options, Times, turn_is_over};
 use crate::flights::Flights;
 use crate::gather::{COMPANY, Gather};
 use crate::gso::{Segmentation, may_be_the_trains_fault};
@@ -332,7 +332,10 @@ impl Uring {
     fn reap(&mut self, handler: &mut dyn Handler) -> Instant {
         self.collect();
         let both = self.clock.both();
-        for _ in 0..COMPLETIONS_PER_TURN {
+        for index in 0..COMPLETIONS_PER_TURN {
+            if turn_is_over(index, both.now, self.clock) {
+                break;
+            }
             let Some(completion) = self.completions.pop_front() else { break };
             if completion.user_data == RECEIVE {
                 self.received(both, completion, handler);
@@ -383,6 +386,7 @@ impl Uring {
             let (arrival, remote, datagram) = datagram(self.receive.buffer(id)?, len, &self.receive_header)?;
             self.counters.datagrams_received += 1;
             self.counters.bytes_received += datagram.len() as u64;
+            arrival.dropped.inspect(|dropped| self.counters.dropped(*dropped));
             let times = Times { now: both.now, received: both.at(arrival.wall) };
             let path = Path { protocol: Protocol::Udp, local: arrival.local, remote };
             self.measures.received(times.received);

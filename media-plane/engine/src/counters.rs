@@ -84,7 +84,7 @@ counters! {
     nacks_exhausted,
     nacks_over_budget,
     nacks_unsendable,
-    /// Send buffers are short.
+    /// Send buffers are short, or the worker does not keep up.
     nacks_shed,
     /// A key frame is on its way instead.
     nacks_awaiting_key_frame,
@@ -121,6 +121,8 @@ counters! {
     paths,
     ufrags,
     history_buffers,
+    /// How much is left out while the worker does not keep up: 0 is nothing, 22 all video.
+    overload_step,
 }
 
 impl Counters {

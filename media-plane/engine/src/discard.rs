@@ -115,7 +115,7 @@ reasons! {
         Malformed = "copy_discarded_malformed",
         /// The driver has no send buffer.
         NoBuffer = "copy_discarded_no_buffer",
-        /// The driver's last send buffers are kept for what matters more.
+        /// The driver's last send buffers are kept for what matters more, or the worker does not keep up.
         Shed = "copy_discarded_shed",
         /// It would be longer than a datagram.
         TooLong = "copy_discarded_too_long",

@@ -8,6 +8,7 @@ mod fan_out;
 mod feedback;
 mod key_frames;
 mod media;
+mod overload;
 mod own_out;
 pub mod probe;
 mod recover;
@@ -35,6 +36,7 @@ use crate::event::{Event, FailureReason};
 use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
 use crate::outbox::{DATAGRAM_LEN_MAX, Outbox};
+use crate::overload::Overload;
 use crate::path::Path;
 use crate::peer::Peer;
 use crate::pool::Pool;
@@ -67,6 +69,7 @@ pub struct Engine<C: Cipher> {
     work: Work,
     /// When the datagram in hand came to the host.
     received: Instant,
+    overload: Overload,
 }
 
 /// In whose name the engine runs, so that a panic is blamed on one peer.
@@ -108,6 +111,7 @@ impl<C: Cipher> Engine<C> {
             demand_timers: Schedule::default(),
             work: Work::None,
             received: Instant(0),
+            overload: Overload::new(),
             random,
             config,
         }
@@ -128,6 +132,7 @@ impl<C: Cipher> Engine<C> {
         out: &mut impl Outbox,
     ) {
         self.received = received;
+        self.overload.waited(now, received);
         self.counters.datagrams_received += 1;
         let slot = self.demux.by_path(path);
         self.work = Work::Datagram(slot.and_then(|slot| self.peers.get(slot)).map(|peer| peer.id));
@@ -142,7 +147,7 @@ impl<C: Cipher> Engine<C> {
 
     /// Carries out an order of the control plane or of the DTLS helper.
     pub fn command(&mut self, now: Instant, command: Command, out: &mut impl Outbox) -> Result<(), Refusal> {
-        self.flush(now, out);
+        self.make_copies(now, out);
         let done = match command {
             Command::UpsertRoom(spec) => self.upsert_room(now, &spec),
             Command::DeleteRoom(id) => self.delete_room(now, id),
@@ -169,6 +174,7 @@ impl<C: Cipher> Engine<C> {
 
     /// Does what is due: reports, feedback, key-frame requests, consent, speakers.
     pub fn tick(&mut self, now: Instant, out: &mut impl Outbox) {
+        // What is left out changes first: then, too, key frames may be wanted.
         self.flush(now, out);
         // Rooms first: they may want key frames, which peers ask for.
         let mut cursor = 0;
@@ -200,15 +206,19 @@ impl<C: Cipher> Engine<C> {
         if self.fail_peer(id, FailureReason::Panic, out).is_ok() && self.delete_peer(now, id).is_ok() {
             self.counters.peers_evicted += 1;
         }
-        self.flush(now, out);
+        self.make_copies(now, out);
         self.count_resources();
     }
 
     /// When [`Self::tick`] is to be called next, if nothing comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let timers =
-            [self.peer_timers.earliest(), self.room_timers.earliest(), self.demand_timers.earliest()];
+        let timers = [
+            self.peer_timers.earliest(),
+            self.room_timers.earliest(),
+            self.demand_timers.earliest(),
+            self.overload.next_at(),
+        ];
         timers.into_iter().flatten().min()
     }
 

@@ -16,6 +16,7 @@ pub mod event;
 pub mod hash;
 pub mod ingress;
 pub mod outbox;
+pub mod overload;
 pub mod path;
 pub mod peer;
 pub mod pool;

@@ -9,6 +9,7 @@ mod frame_rate;
 mod garbage;
 mod layers;
 mod media;
+mod overload;
 mod probe;
 mod red;
 mod relay;

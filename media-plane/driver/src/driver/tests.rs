@@ -348,3 +348,62 @@ fn a_wake_of_a_busy_worker_takes_all_that_comes_soon() {
         assert_eq!(seen, 3, "{io:?}");
     }
 }
+
+#[test]
+fn a_turn_ends_in_time_though_more_datagrams_wait_and_the_next_one_takes_them() {
+    const DATAGRAMS: usize = 400;
+    for io in BACK_ENDS {
+        let bell = Doorbell::new().unwrap();
+        let mut driver = open(io, &bell);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", driver.port())).unwrap();
+        let now = Some(Instant(0));
+        driver.turn(now, &mut each(|_, _, _, _| {})).unwrap();
+        for _ in 0..DATAGRAMS {
+            client.send(b"abcd").unwrap();
+        }
+        let mut turns = Vec::new();
+        while turns.iter().sum::<usize>() < DATAGRAMS && turns.len() < DATAGRAMS {
+            let mut handled = 0;
+            let slow = |_: &mut Slab, _, _, _: &mut [u8]| {
+                handled += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            };
+            driver.turn(now, &mut each(slow)).unwrap();
+            turns.push(handled);
+        }
+        assert_eq!(turns.iter().sum::<usize>(), DATAGRAMS, "{io:?}: {turns:?}");
+        assert!(turns.iter().all(|handled| *handled <= 64), "{io:?}: {turns:?}");
+    }
+}
+
+#[test]
+fn what_the_kernel_had_no_room_for_is_counted() {
+    for io in BACK_ENDS {
+        let bell = Doorbell::new().unwrap();
+        let mut driver = open(io, &bell);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", driver.port())).unwrap();
+        let mut sent = 0;
+        while driver.dropped() == 0 && sent < 100_000 {
+            // More than the largest queue that is asked for.
+            for _ in 0..10_000 {
+                client.send(&[0; 1_200]).unwrap();
+            }
+            sent += 10_000;
+            let before = driver.counters().datagrams_received;
+            loop {
+                driver.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
+                let received = driver.counters().datagrams_received;
+                if received > before && driver.counters().wakes.is_multiple_of(1_000) {
+                    break;
+                }
+            }
+            client.send(b"the one that tells").unwrap();
+            driver.turn(Some(Instant(0)), &mut each(|_, _, _, _| {})).unwrap();
+        }
+        let counters = driver.counters();
+        assert!(counters.receive_dropped > 0, "{io:?}: of {sent}");
+        assert!(counters.receive_dropped + counters.datagrams_received <= sent + sent / 10_000, "{io:?}");
+    }
+}

@@ -159,10 +159,10 @@ impl<C: Cipher> Engine<C> {
         let last = u8::try_from(publication.encodings.len()).ok()?.checked_sub(1)?;
         for subscriber in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else { continue };
-            if subscription.spec.paused {
+            if subscription.is_paused(publication) {
                 continue;
             }
-            let layer_max = subscription.spec.layer_max.min(last);
+            let layer_max = subscription.layer_max(publication).min(last);
             demand.layers_max |= bit(layer_max);
             let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
             // Who has none yet begins with the first key frame of any.

@@ -8,7 +8,7 @@ use wire::trailer::trailer_len;
 
 use crate::arrivals::{self, Arrivals, Delivery, Waiting};
 use crate::command::MediaKind;
-use crate::discard::{Reason, RelayReason};
+use crate::discard::{CopyReason, Reason, RelayReason};
 use crate::egress::Plain;
 use crate::egress::header::Passed;
 use crate::egress::sent::Origin;
@@ -22,6 +22,7 @@ use crate::ingress::codec::is_needed;
 use crate::ingress::key_frame::Wish;
 use crate::ingress::red::Frame;
 use crate::outbox::Outbox;
+use crate::overload::Restraint;
 use crate::room::publication::Publication;
 
 impl<C: Cipher> Engine<C> {
@@ -31,6 +32,11 @@ impl<C: Cipher> Engine<C> {
     /// Copies for one peer leave in a row, so that a driver can send them together; each stream's in the order in which
     /// its packets came.
     pub fn flush(&mut self, now: Instant, out: &mut impl Outbox) {
+        self.make_copies(now, out);
+        self.keep_up(now, out);
+    }
+
+    pub(super) fn make_copies(&mut self, now: Instant, out: &mut impl Outbox) {
         if self.arrivals.is_empty() {
             return;
         }
@@ -69,7 +75,7 @@ impl<C: Cipher> Engine<C> {
         let count = |publication: &Publication| publication.subscribers.len();
         let subscribers = self.publications.get(arrival.publication).map_or(0, count);
         if !self.arrivals.has_room(subscribers) {
-            self.flush(now, out);
+            self.make_copies(now, out);
         }
         let Some(publication) = self.publications.get_mut(arrival.publication) else { return };
         let is_video = publication.spec.kind == MediaKind::Video;
@@ -87,7 +93,7 @@ impl<C: Cipher> Engine<C> {
             held
         };
         if held.is_none() {
-            self.flush(now, out);
+            self.make_copies(now, out);
             if let Some(spare) = self.arrivals.spare.get_mut(..arrival.bytes.len()) {
                 spare.copy_from_slice(arrival.bytes);
             }
@@ -125,7 +131,7 @@ impl<C: Cipher> Engine<C> {
         publication.group =
             self.arrivals.push(group, arrival.publication, publication.subscribers.len(), waiting, *layers);
         if held.is_none() {
-            self.flush(now, out);
+            self.make_copies(now, out);
         }
     }
 
@@ -224,7 +230,9 @@ impl<C: Cipher> Engine<C> {
                     }
                 }
                 Err(reason) => {
-                    self.counters.discard_copy(reason);
+                    let is_left_out = publication.restraint != Restraint::NONE
+                        && subscription.is_left_out(publication, copying.facts, copying.layers, reason);
+                    self.counters.discard_copy(if is_left_out { CopyReason::Shed } else { reason });
                     is_refused = true;
                 }
             }

@@ -55,11 +55,11 @@ impl<C: Cipher> Engine<C> {
             Packet::ExtendedReport(report) => self.extended_report(now, slot, report),
             Packet::Nack(nack) => self.resend(now, slot, nack.media, nack.sequences(), nacks_left, out),
             Packet::PictureLossIndication(indication) => {
-                self.flush(now, out); // The key frame may wait to be sent.
+                self.make_copies(now, out); // The key frame may wait to be sent.
                 self.picture_lost(now, slot, indication.media);
             }
             Packet::FullIntraRequest(request) => {
-                self.flush(now, out);
+                self.make_copies(now, out);
                 for entry in request.entries() {
                     self.picture_lost(now, slot, entry.ssrc);
                 }

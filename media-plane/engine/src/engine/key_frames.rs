@@ -22,16 +22,15 @@ impl<C: Cipher> Engine<C> {
     /// A key frame of the layer that the subscription should get is wanted.
     pub(super) fn want_key_frame_for(&mut self, now: Instant, slot: Slot<SubscriptionId>, wish: Wish) {
         let Some(subscription) = self.subscriptions.get_mut(slot) else { return };
-        if subscription.spec.paused {
+        let Some(publication) = self.publications.get(subscription.publication) else { return };
+        if subscription.is_paused(publication) {
             return;
         }
-        let publication = subscription.publication;
+        let best = publication.best_layer(subscription.layer_max(publication));
+        let slot = subscription.publication;
         let current = subscription.running().and_then(|forwarder| forwarder.current_layer());
-        let layer_max = subscription.spec.layer_max;
-        let best =
-            self.publications.get(publication).and_then(|publication| publication.best_layer(layer_max));
         if let Some(layer) = current.or(best) {
-            self.want_key_frames(now, publication, 1_u8.checked_shl(u32::from(layer)).unwrap_or(0), wish);
+            self.want_key_frames(now, slot, 1_u8.checked_shl(u32::from(layer)).unwrap_or(0), wish);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::command::MediaKind;
 use crate::egress::own::{Content, PADDING_LEN};
 use crate::engine::Engine;
 use crate::engine::own_out::{OwnOut, Target};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Precedence};
 use crate::peer::Peer;
 
 impl<C: Cipher> Engine<C> {
@@ -19,6 +19,9 @@ impl<C: Cipher> Engine<C> {
     /// It goes with video: on the stream of retransmissions, else between two frames of the stream itself. Where that
     /// is inside of a frame there is none; whoever asks asks again.
     pub fn pad(&mut self, now: Instant, id: PeerId, len_max: usize, out: &mut impl Outbox) -> usize {
+        if self.overload.leaves_out(Precedence::Probe) {
+            return 0;
+        }
         let wall_clock = self.wall_clock(now);
         let slot = self.peers.find(id);
         let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) else { return 0 };

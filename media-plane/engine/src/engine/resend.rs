@@ -9,6 +9,7 @@ use units::sequence::Seq16;
 use units::time::Instant;
 use wire::rtp::Header;
 
+use crate::command::MediaKind;
 use crate::egress::header::Passed;
 use crate::egress::own::{Content, OwnPacket};
 use crate::egress::recovery::Moot;
@@ -87,6 +88,10 @@ impl<C: Cipher> Engine<C> {
         let subscription = self.peers.get(slot).and_then(|peer| peer.streams.get(&ssrc)).copied();
         let subscription = self.subscriptions.get_mut(subscription.ok_or(unknown)?).ok_or(unknown)?;
         let publication = self.publications.get(subscription.publication).ok_or(unknown)?;
+        let is_video = publication.spec.kind == MediaKind::Video;
+        if is_video && self.overload.leaves_out(Precedence::Retransmission) {
+            return Err(NotSent::Shed);
+        }
         let ids = match &publication.publisher {
             Publisher::Here(peer) => self.peers.get(*peer).ok_or(unknown)?.ingress.ids,
             Publisher::Away(away) => away.ids,
@@ -206,7 +211,7 @@ enum NotSent {
     LostOverBudget,
     /// No path, no keys, no buffer, or it would not be the same packet.
     Unsendable,
-    /// The driver's last send buffers are kept for what matters more.
+    /// The driver's last send buffers are kept for what matters more, or the worker does not keep up.
     Shed,
 }
 

@@ -5,7 +5,9 @@ use units::handle::{PeerId, PublicationId, RoomId, SubscriptionId};
 use units::rtp::Ssrc;
 use units::time::Instant;
 
-use crate::command::{PeerSpec, PublicationSpec, Refusal, RoomSpec, SIF_TRAILER_LEN_MAX, SubscriptionSpec};
+use crate::command::{
+    MediaKind, PeerSpec, PublicationSpec, Refusal, RoomSpec, SIF_TRAILER_LEN_MAX, SubscriptionSpec,
+};
 use crate::engine::Engine;
 use crate::hash::Seeded;
 use crate::ingress::key_frame::Wish;
@@ -290,7 +292,11 @@ impl<C: Cipher> Engine<C> {
         {
             return Err(Refusal::Limit);
         }
+        let is_video = publication.spec.kind == MediaKind::Video;
         let slot = self.publications.insert(id, publication).ok_or(Refusal::Limit)?;
+        if is_video && let Some(publication) = self.publications.get_mut(slot) {
+            publication.restraint = self.overload.restraint(slot.index());
+        }
         if let Some(peer) = &mut peer {
             peer.publications.push(slot);
             if let Some(publication) = self.publications.get(slot) {

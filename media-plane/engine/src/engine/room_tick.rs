@@ -114,9 +114,14 @@ impl<C: Cipher> Engine<C> {
 
     /// Tells of videos that somebody waits for in vain. Whoever does not want one now waits for nothing.
     fn tell_stalled(&mut self, now: Instant, slot: Slot<PublicationId>, out: &mut impl Outbox) {
-        let Some(publication) = self.publications.get(slot).filter(|one| one.has_stalled(now)) else {
-            return;
-        };
+        if self.publications.get(slot).is_some_and(|one| one.has_stalled(now)) {
+            self.tell_waiting(slot, out);
+        }
+    }
+
+    /// Tells that nothing comes to those who want it.
+    pub(super) fn tell_waiting(&mut self, slot: Slot<PublicationId>, out: &mut impl Outbox) {
+        let Some(publication) = self.publications.get(slot) else { return };
         for subscriber in &publication.subscribers {
             let Some(subscription) = self.subscriptions.get_mut(subscriber.subscription) else { continue };
             if subscription.flowing && !subscription.spec.paused {

@@ -11,6 +11,7 @@ use crate::command::{MediaKind, PayloadCodec, PublicationSpec};
 use crate::egress::history::{self, History};
 use crate::ingress::frame_rate::FrameRate;
 use crate::ingress::key_frame::KeyFrameRequest;
+use crate::overload::Restraint;
 use crate::pool::Pool;
 use crate::quality::Totals;
 use crate::relay::away::Away;
@@ -27,6 +28,8 @@ pub struct Publication {
     /// By layer, lowest first.
     pub encodings: Vec<Encoding>,
     pub subscribers: Vec<Subscriber>,
+    /// While the worker does not keep up.
+    pub restraint: Restraint,
     /// To other workers; none if its home is not here.
     pub edges: Edges,
     /// Where packets of it wait in the [`crate::arrivals::Arrivals`] of this wake.
@@ -88,6 +91,7 @@ impl Publication {
             room,
             encodings: Vec::new(),
             subscribers: Vec::new(),
+            restraint: Restraint::NONE,
             edges: Edges::default(),
             group: None,
             speaker: Speaker::default(),

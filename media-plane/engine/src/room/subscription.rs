@@ -1,7 +1,9 @@
 //! One publication as it goes to one subscriber: what is wanted of it, and the stream that carries it.
 
 use forward::dependency::Limits;
+use forward::facts::Facts;
 use forward::forwarder::Forwarder;
+use forward::scalable::Scalability;
 use units::handle::{PeerId, PublicationId};
 use units::rtp::{Mid, PayloadType, Ssrc};
 use units::sequence::Seq;
@@ -9,6 +11,7 @@ use units::time::Instant;
 use wire::rtcp::report::ReportBlock;
 
 use crate::command::{MediaKind, PayloadCodec, PayloadMapping, SubscriptionSpec};
+use crate::discard::CopyReason;
 use crate::egress::playout::Playout;
 use crate::egress::{Rtx, Stream, history};
 use crate::ingress::codec;
@@ -100,20 +103,56 @@ impl Subscription {
         }
     }
 
+    /// Nobody is to get anything of it now.
+    #[must_use]
+    pub const fn is_paused(&self, publication: &Publication) -> bool {
+        self.spec.paused || publication.restraint.paused
+    }
+
+    /// The highest layer that may be sent now.
+    #[must_use]
+    pub fn layer_max(&self, publication: &Publication) -> u8 {
+        self.spec.layer_max.min(publication.restraint.layer_max)
+    }
+
+    /// Whether a packet that was refused would have been sent by a worker that keeps up.
+    #[must_use]
+    pub fn is_left_out(
+        &self,
+        publication: &Publication,
+        facts: &Facts,
+        layers: &Scalability,
+        refused: CopyReason,
+    ) -> bool {
+        let restraint = &publication.restraint;
+        let by_restraint = match refused {
+            CopyReason::Paused => restraint.paused,
+            CopyReason::OtherLayer => facts.layer > restraint.layer_max,
+            CopyReason::Temporal | CopyReason::Spatial | CopyReason::OtherTarget => {
+                let of_vp8 = facts.vp8.and_then(|descriptor| descriptor.temporal).map(|temporal| temporal.id);
+                let temporal = of_vp8.or_else(|| layers.temporal());
+                temporal.is_none_or(|temporal| temporal <= self.spec.temporal_layer_max)
+            }
+            _ => false,
+        };
+        by_restraint && !self.spec.paused && publication.best_layer(self.spec.layer_max) == Some(facts.layer)
+    }
+
     /// Tells the forwarder what is wanted now.
     pub fn apply(&mut self, publication: &Publication) {
+        let (layer_max, is_paused) = (self.layer_max(publication), self.is_paused(publication));
         let Some(forwarding) = &mut self.forwarder else { return };
         forwarding.forwarder.set_muted(publication.spec.muted);
-        forwarding.forwarder.set_paused(self.spec.paused);
-        let layer = publication.best_layer(self.spec.layer_max);
+        forwarding.forwarder.set_paused(is_paused);
+        let layer = publication.best_layer(layer_max);
         let encoding = layer.and_then(|layer| publication.encoding(layer));
         let by_rate = self.spec.frame_rate_max.zip(encoding).map_or(u8::MAX, |(frame_rate_max, encoding)| {
             encoding.frame_rate.temporal_layer_for(frame_rate_max.get())
         });
-        let temporal = self.spec.temporal_layer_max.min(by_rate);
+        let temporal = self.spec.temporal_layer_max.min(by_rate).min(publication.restraint.temporal_max);
         forwarding.forwarder.set_target(layer, temporal);
         // Of several encodings each is one spatial layer; a single one may carry them all.
-        let spatial = if publication.encodings.len() == 1 { self.spec.layer_max } else { u8::MAX };
+        let spatial = if publication.encodings.len() == 1 { layer_max } else { u8::MAX };
         forwarding.forwarder.set_limits(Limits { spatial, temporal });
     }
 
