@@ -62,6 +62,9 @@ pub struct Config {
     pub limit: Limit,
     #[serde(deserialize_with = "or_default")]
     pub agents: Agents,
+    pub enable_data_tracks: bool,
+    /// Whether participants may store blobs for each other.
+    pub enable_participant_data_blob: bool,
     /// Ours: gRPC addresses of media planes (`unix:/path` or `http://host:port`). Empty: one is started as a child.
     #[serde(deserialize_with = "or_default")]
     pub media_planes: Vec<String>,
@@ -232,6 +235,11 @@ pub struct Limit {
     /// Tracks of a kind that one participant is sent; what it wants beyond waits until others end.
     pub subscription_limit_video: usize,
     pub subscription_limit_audio: usize,
+    pub max_data_blob_key_length: usize,
+    /// Bytes of all blobs of a participant.
+    pub max_data_blobs_size: usize,
+    /// Of a name that a data track's publisher makes up for its encoding.
+    pub max_data_track_custom_encoding_length: usize,
     /// Ours: of both planes together; joins are refused shortly before. 0: what the control group may have.
     pub memory_bytes: u64,
 }

@@ -11,6 +11,8 @@ pub mod clock;
 pub mod codecs;
 pub mod connecting;
 pub mod data;
+pub mod data_blobs;
+pub mod data_tracks;
 pub mod demand;
 pub mod dynacast;
 pub mod effect;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::data::association::Association;
 use crate::data::dcep;
 use crate::data::packet::{Packet, Stamp};
+use crate::data::track_packet::TrackPacket;
 use crate::dtls::certificate::Certificate;
 use crate::dtls::session::Session;
 use crate::dtls::{Implementation, Library, Role, client_hello, record};
@@ -113,6 +114,16 @@ pub fn data_packet(data: &[u8]) {
     assert_eq!(again.destination_sids, packet.destination_sids);
 }
 
+/// Packets of data tracks: a copy differs in its handle only.
+pub fn data_track_packet(data: &[u8]) {
+    let bytes = bytes::Bytes::copy_from_slice(data);
+    if let Ok(packet) = TrackPacket::parse(&bytes) {
+        let copy = packet.under(1);
+        let again = TrackPacket::parse(&copy).expect("a copy is as well-formed");
+        assert_eq!((again.handle, again.under(packet.handle)), (1, bytes.clone()));
+    }
+}
+
 fn datagrams(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -143,12 +154,13 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 5] = [
+    const TARGETS: [Target; 6] = [
         ("dtls", dtls),
         ("dtls_record", dtls_record),
         ("sctp", sctp),
         ("dcep", dcep),
         ("data_packet", data_packet),
+        ("data_track_packet", data_track_packet),
     ];
 
     #[test]

@@ -312,7 +312,7 @@ impl Helper {
     fn route(&mut self, now: Instant, from: PeerId, message: &Received) {
         self.counters.data_received += 1;
         match self.router.receive(now, from, message) {
-            Ok(delivery) => self.deliver(&delivery),
+            Ok(deliveries) => deliveries.iter().for_each(|delivery| self.deliver(delivery)),
             Err(discard) => self.count(discard),
         }
     }
@@ -372,7 +372,7 @@ impl Helper {
             DataDiscard::Malformed => &mut self.counters.data_dropped_malformed,
             DataDiscard::Duplicate => &mut self.counters.data_dropped_duplicate,
             DataDiscard::Metrics => &mut self.counters.data_dropped_metrics,
-            DataDiscard::DataTrack => &mut self.counters.data_track_unrouted,
+            DataDiscard::NoListener => &mut self.counters.data_track_unrouted,
         };
         *counter += 1;
     }

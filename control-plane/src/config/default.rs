@@ -29,6 +29,8 @@ impl Default for Config {
             video: Video::default(),
             limit: Limit::default(),
             agents: Agents::default(),
+            enable_data_tracks: true,
+            enable_participant_data_blob: false,
             media_planes: Vec::new(),
             trusted_proxies: Vec::new(),
             drain_timeout: Duration::from_secs(30 * 60),
@@ -132,6 +134,9 @@ impl Default for Limit {
             max_participant_name_length: 256,
             subscription_limit_video: 0,
             subscription_limit_audio: 0,
+            max_data_blob_key_length: 256,
+            max_data_blobs_size: 64_000,
+            max_data_track_custom_encoding_length: 32,
             memory_bytes: 0,
         }
     }

@@ -263,7 +263,9 @@ room:
     - { mime: video/vp8, fmtp_line: x=1 }
 audio: { active_level: 30, min_percentile: 50, update_interval: 500, smooth_intervals: 4, active_red_encoding: true }
 video: { dynacast_pause_delay: 2s }
-limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2, memory_bytes: 1000000 }
+limit: { num_tracks: 5, max_metadata_size: 1, max_room_name_length: 2, memory_bytes: 1000000, max_data_blobs_size: 3 }
+enable_data_tracks: false
+enable_participant_data_blob: true
 media_planes: ['unix:/run/a.sock', 'http://192.0.2.7:9000']
 trusted_proxies: [10.0.0.0/8, '::1']
 drain_timeout: 1m30s
@@ -301,6 +303,8 @@ media: { workers: 3, pin: false, spread_above: 7, io: epoll, gso: off, flush_del
         assert!(config.audio.active_red_encoding);
         assert_eq!(config.video.dynacast_pause_delay, Duration::from_secs(2));
         assert_eq!((config.limit.num_tracks, config.limit.max_metadata_size), (5, 1));
+        assert_eq!(config.limit.max_data_blobs_size, 3);
+        assert!(!config.enable_data_tracks && config.enable_participant_data_blob);
         assert_eq!(config.media_planes.len(), 2);
         assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]);
         assert_eq!(config.drain_timeout, Duration::from_secs(90));

@@ -164,9 +164,9 @@ pub(super) const KEYS: &[(&str, Kind, Standing)] = &[
     ("limit.max_room_name_length", SIZE, Applied),
     ("limit.max_participant_identity_length", SIZE, Applied),
     ("limit.max_participant_name_length", SIZE, Applied),
-    ("limit.max_data_blob_key_length", SIZE, Idle("there are no data blobs yet")),
-    ("limit.max_data_blobs_size", SIZE, Idle("there are no data blobs yet")),
-    ("limit.max_data_track_custom_encoding_length", SIZE, Idle("there are no data tracks yet")),
+    ("limit.max_data_blob_key_length", SIZE, Applied),
+    ("limit.max_data_blobs_size", SIZE, Applied),
+    ("limit.max_data_track_custom_encoding_length", SIZE, Applied),
 
     ("turn.enabled", Switch, Idle(NO_TURN)),
     ("turn.domain", Text, Idle(NO_TURN)),
@@ -224,8 +224,8 @@ pub(super) const KEYS: &[(&str, Kind, Standing)] = &[
     ("metric.**", Other, Idle("what is counted is told by prometheus.port")),
     ("trace.jaeger_url", Text, Idle("nothing is sent to a remote service; spans are in the log")),
     ("trace.**", Other, Idle("nothing is sent to a remote service; spans are in the log")),
-    ("enable_data_tracks", Switch, Idle("there are no data tracks yet")),
-    ("enable_participant_data_blob", Switch, Idle("there are no data blobs yet")),
+    ("enable_data_tracks", Switch, Applied),
+    ("enable_participant_data_blob", Switch, Applied),
 
     // Ours.
     ("media_planes", Texts, Applied),

@@ -55,7 +55,7 @@ pub fn participant(room: &Room, participant: &Participant) -> ParticipantInfo {
         attributes: profile.attributes.clone().into_iter().collect(),
         disconnect_reason: DisconnectReason::UnknownReason.into(),
         kind_details: profile.claims.participant_kind_details().into_iter().map(i32::from).collect(),
-        data_tracks: Vec::new(),
+        data_tracks: profile.data.tracks.clone(),
         client_protocol: profile.client.client_protocol,
         capabilities: profile.client.capabilities.clone(),
     }
@@ -67,6 +67,7 @@ pub fn departed(room: &Room, leaver: &Participant, reason: DisconnectReason) -> 
     ParticipantInfo {
         state: participant_info::State::Disconnected.into(),
         tracks: Vec::new(),
+        data_tracks: Vec::new(),
         disconnect_reason: reason.into(),
         ..participant(room, leaver)
     }

@@ -8,6 +8,7 @@ use livekit_protocol::client_info::Capability;
 use livekit_protocol::{DisconnectReason, leave_request, signal_response};
 
 use crate::negotiate::session::Session;
+use crate::room::data::Data;
 use crate::room::effect::{ConnectionId, Refused, Say};
 use crate::room::join::{Arrival, JoinError, Limit, Name};
 use crate::room::names::ParticipantSid;
@@ -17,8 +18,8 @@ use crate::room::state::Room;
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
 use crate::room::{
-    admission, keeping, leaving, negotiating, offering, publishing, quality, refreshing, resuming,
-    subscribing, updating, welcome,
+    admission, data_tracks, keeping, leaving, negotiating, offering, publishing, quality, refreshing,
+    resuming, subscribing, updating, welcome,
 };
 
 /// A client is at the door: it is let in, goes on where it was, or is denied.
@@ -67,6 +68,7 @@ fn join(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival) {
         offering::offer(turn, who, &[]);
         subscribing::take_up(turn, who);
     }
+    data_tracks::take_up(turn, who);
     turn.say(Say::Joined { connection, participant: who.clone() });
 }
 
@@ -136,6 +138,8 @@ fn profile(turn: &mut Turn<'_>, arrival: &Arrival) -> Profile {
     let mut settings = arrival.settings;
     // A second connection that only publishes.
     settings.auto_subscribe &= arrival.publish.is_none();
+    settings.auto_subscribe_data_track =
+        settings.auto_subscribe_data_track.filter(|_| arrival.publish.is_none());
     let mut client = arrival.client.clone();
     client.address = arrival.remote_address.to_string();
     // Others are told of them, some in JSON, which has no words for the unknown.
@@ -157,6 +161,7 @@ fn profile(turn: &mut Turn<'_>, arrival: &Arrival) -> Profile {
         permission: None,
         one_shot: arrival.one_shot,
         choices: BTreeMap::new(),
+        data: Data::default(),
         claims: arrival.claims.clone(),
     }
 }

@@ -167,8 +167,21 @@ pub fn route(room: &Room, sid: &ParticipantSid) -> Option<proto::Resource> {
         can_receive: true,
         agent: profile.is_agent(),
         hidden: profile.hidden(),
+        data_subscriptions: data_subscriptions(room, profile),
     };
     Some(resource(Spec::Route(spec), &state))
+}
+
+fn data_subscriptions(room: &Room, profile: &Profile) -> Vec<proto::DataSubscription> {
+    let subscriptions = profile.data.subscriptions.iter().filter_map(|(handle, subscription)| {
+        let publisher = &room.participants.get(&subscription.publisher)?.profile;
+        Some(proto::DataSubscription {
+            publisher: publisher.route,
+            published_handle: publisher.data.track(&subscription.track)?.pub_handle,
+            handle: u32::from(*handle),
+        })
+    });
+    subscriptions.collect()
 }
 
 /// How many bytes a participant's profile takes where it is kept; the contract allows 1 MiB.

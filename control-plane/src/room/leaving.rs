@@ -11,7 +11,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Stage};
 use crate::room::state::{Departed, RoomTimers};
 use crate::room::turn::Turn;
-use crate::room::{notice, speaking, subscribing, updating};
+use crate::room::{data_tracks, notice, speaking, subscribing, updating};
 
 /// The client says that it goes.
 pub fn leave(turn: &mut Turn<'_>, who: &ParticipantSid, request: &LeaveRequest) {
@@ -174,6 +174,7 @@ fn free(turn: &mut Turn<'_>, participant: &Participant) {
     for track in &participant.tracks {
         withdraw(turn, track);
     }
+    data_tracks::forget(turn, &participant.profile.sid);
     turn.delete_route(participant.profile.route);
     for peer in participant.peers() {
         turn.delete_peer(peer.id);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::grants::Claims;
 use crate::room::clock::Time;
+use crate::room::data::Data;
 use crate::room::effect::ConnectionId;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::peer::{Negotiation, Peer};
@@ -70,6 +71,8 @@ pub struct Profile {
     pub one_shot: bool,
     /// Tracks that the client asked for, or asked not to have; the others follow `auto_subscribe`.
     pub choices: BTreeMap<TrackSid, bool>,
+    #[serde(default)]
+    pub data: Data,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,7 +13,8 @@ use crate::room::names::ParticipantSid;
 use crate::room::participant::Sabotage;
 use crate::room::turn::Turn;
 use crate::room::{
-    admission, dynacast, leaving, negotiating, offering, publishing, stalling, syncing, updating, welcome,
+    admission, data_tracks, dynacast, leaving, negotiating, offering, publishing, stalling, syncing,
+    updating, welcome,
 };
 
 /// Swaps the connection and tells what the client missed; a client that we do not know has to join anew.
@@ -42,6 +43,7 @@ pub fn resume(turn: &mut Turn<'_>, connection: ConnectionId, arrival: &Arrival, 
     restart_subscriber(turn, who);
     dynacast::repeat(turn, who);
     stalling::repeat(turn, who);
+    data_tracks::repeat(turn, who);
     if let Some(state) = &arrival.sync_state {
         syncing::sync(turn, who, state);
     }

@@ -21,8 +21,8 @@
 //! | `reconnect` | `resuming`, worded in `welcome` |
 //! | `request_response` | `answering`, for every verb that may refuse |
 //! | `room_moved` | later, with the server API (`MoveParticipant`) |
-//! | `publish_data_track_response`, `unpublish_data_track_response`, `data_track_subscriber_handles` | later, with data tracks; `data` refuses until then |
-//! | `store_data_blob_response`, `get_data_blob_response` | later, with data blobs; `data` refuses, as LiveKit does unless configured |
+//! | `publish_data_track_response`, `unpublish_data_track_response`, `data_track_subscriber_handles` | `data_tracks` |
+//! | `store_data_blob_response`, `get_data_blob_response` | `data_blobs` |
 
 use livekit_protocol::signal_request::Message;
 use proto::event::Event;
@@ -30,15 +30,15 @@ use proto::media::v1 as proto;
 
 use crate::room::call;
 use crate::room::clock::Time;
-use crate::room::effect::{ConnectionId, Effects, Refused};
+use crate::room::effect::{ConnectionId, Effects};
 use crate::room::mint::Mint;
 use crate::room::request::Request;
 use crate::room::state::Room;
 use crate::room::surroundings::Surroundings;
 use crate::room::turn::Turn;
 use crate::room::{
-    connecting, data, joining, leaving, muting, negotiating, notice, permissions, publishing, quality,
-    refusing, simulating, speaking, stalling, subscribing, syncing, ticking, updating,
+    connecting, data_blobs, data_tracks, joining, leaving, muting, negotiating, notice, permissions,
+    publishing, quality, refusing, simulating, speaking, stalling, subscribing, syncing, ticking, updating,
 };
 
 /// The only thing that changes a room.
@@ -88,11 +88,11 @@ fn signal(turn: &mut Turn<'_>, connection: ConnectionId, message: Message) {
         Message::UpdateMetadata(request) => updating::update_metadata(turn, who, request),
         Message::UpdateAudioTrack(request) => updating::update_audio_track(turn, who, request),
         Message::UpdateVideoTrack(request) => updating::update_video_track(turn, who, request),
-        Message::PublishDataTrackRequest(request) => data::publish_track(turn, who, request),
-        Message::UnpublishDataTrackRequest(request) => data::unpublish_track(turn, who, request),
-        Message::UpdateDataSubscription(_) => turn.refuse(Refused::DataTrack),
-        Message::StoreDataBlobRequest(request) => data::store_blob(turn, who, &request),
-        Message::GetDataBlobRequest(request) => data::fetch_blob(turn, who, &request),
+        Message::PublishDataTrackRequest(request) => data_tracks::publish(turn, who, request),
+        Message::UnpublishDataTrackRequest(request) => data_tracks::unpublish(turn, who, request),
+        Message::UpdateDataSubscription(request) => data_tracks::update_subscriptions(turn, who, &request),
+        Message::StoreDataBlobRequest(request) => data_blobs::store(turn, who, request),
+        Message::GetDataBlobRequest(request) => data_blobs::fetch(turn, who, &request),
         // Deprecated and ignored by LiveKit too.
         Message::UpdateLayers(_) => {}
         // Answered where they arrive.

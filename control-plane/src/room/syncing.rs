@@ -25,12 +25,15 @@ pub fn sync(turn: &mut Turn<'_>, who: &ParticipantSid, state: &SyncState) {
     replay_data(turn, who, state);
 }
 
-/// Tracks that the client believes to be published must be so; there are no data tracks yet.
+/// Tracks that the client believes to be published must be so.
 fn publishes_unknown(turn: &Turn<'_>, who: &ParticipantSid, state: &SyncState) -> bool {
     let Some(participant) = turn.participant(who) else { return false };
     let published = state.publish_tracks.iter().filter_map(|published| published.track.as_ref());
     let unknown = |sid: &String| !participant.tracks.contains(&TrackSid(sid.clone()));
-    published.map(|track| &track.sid).any(unknown) || !state.publish_data_tracks.is_empty()
+    let mut data = state.publish_data_tracks.iter().filter_map(|published| published.info.as_ref());
+    let data_is_unknown =
+        data.any(|track| participant.profile.data.track(&TrackSid(track.sid.clone())).is_none());
+    published.map(|track| &track.sid).any(unknown) || data_is_unknown
 }
 
 /// Reliable packets that were sent while the client could not hear are sent again.

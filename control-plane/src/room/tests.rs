@@ -6,6 +6,7 @@ mod admitting;
 mod calls;
 mod client;
 mod codecs;
+mod data;
 mod dynacast;
 mod extensions;
 mod joining;
@@ -495,6 +496,8 @@ fn message_name(message: &Response) -> &'static str {
         Response::StreamStateUpdate(_) => "stream_state_update",
         Response::SubscribedQualityUpdate(_) => "subscribed_quality_update",
         Response::MediaSectionsRequirement(_) => "media_sections_requirement",
+        Response::PublishDataTrackResponse(_) => "publish_data_track_response",
+        Response::DataTrackSubscriberHandles(_) => "data_track_subscriber_handles",
         _ => "(another)",
     }
 }

@@ -67,6 +67,8 @@ fn merged(running: &Config, fresh: Config) -> Config {
     config.limit = fresh.limit;
     config.agents = fresh.agents;
     config.logging.level = fresh.logging.level;
+    config.enable_data_tracks = fresh.enable_data_tracks;
+    config.enable_participant_data_blob = fresh.enable_participant_data_blob;
     config.drain_timeout = fresh.drain_timeout;
     config.prometheus.username = fresh.prometheus.username;
     config.prometheus.password = fresh.prometheus.password;
@@ -94,6 +96,8 @@ fn kept(at_start: &Config, fresh: &Config) -> Vec<&'static str> {
         video,
         limit: _,
         agents: _,
+        enable_data_tracks: _,
+        enable_participant_data_blob: _,
         media_planes,
         trusted_proxies,
         drain_timeout: _,

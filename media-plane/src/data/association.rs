@@ -47,6 +47,8 @@ const INIT_ACK: u8 = 2;
 /// More than this unsent, and the receiver is slow.
 const BUFFERED_RELIABLE_MAX: usize = 1024 * 1024;
 const BUFFERED_LOSSY_MAX: usize = 64 * 1024;
+/// Frames of data tracks may be large, and come at once.
+const BUFFERED_TRACK_MAX: usize = 256 * 1024;
 
 pub struct Association {
     endpoint: Endpoint,
@@ -209,6 +211,7 @@ impl Association {
         let channel =
             self.channels.iter().find(|channel| channel.stream == stream).ok_or(SendError::NoChannel)?;
         let most = match channel.reliability {
+            _ if channel.kind == Kind::DataTrack => BUFFERED_TRACK_MAX,
             Reliability::Reliable => BUFFERED_RELIABLE_MAX,
             Reliability::Retransmits(_) | Reliability::Lifetime(_) => BUFFERED_LOSSY_MAX,
         };

@@ -11,8 +11,10 @@ use units::handle::{PeerId, RoomId, RouteId};
 use crate::data::association::{MESSAGE_MAX, Received};
 use crate::data::channel::Kind;
 use crate::data::history::{Audience, Entry, History};
+use crate::data::listeners::Listeners;
 use crate::data::packet::{Packet, Stamp, Value};
 use crate::data::rate::Bucket;
+use crate::data::track_packet::TrackPacket;
 use crate::helper::input::{ReplayData, RouteSpec, SendData};
 
 /// Of one participant.
@@ -32,12 +34,15 @@ pub struct Router {
 struct Room {
     routes: IndexMap<RouteId, Route>,
     history: History,
+    listeners: Listeners,
 }
 
 #[derive(Debug)]
 struct Route {
     spec: RouteSpec,
     rate: Bucket,
+    /// Of its data tracks: a flood of them costs no reliable packet.
+    track_rate: Bucket,
     /// Of the last reliable packet that numbers itself.
     last_sequence: u32,
     /// Reliable packets reach the participant.
@@ -56,8 +61,8 @@ pub enum Discard {
     Malformed,
     Duplicate,
     Metrics,
-    /// Frames of data tracks have no routes yet.
-    DataTrack,
+    /// Nobody is sent the data track.
+    NoListener,
 }
 
 /// A message and the peers on whose channel of that label it goes out.
@@ -86,6 +91,8 @@ impl Router {
         self.by_peer.insert(spec.send_peer, id);
         match room.routes.get_mut(&id) {
             Some(route) => {
+                room.listeners.remove(id, &route.spec.data_subscriptions);
+                room.listeners.add(id, &spec.data_subscriptions);
                 let elsewhere = route.spec.send_peer != spec.send_peer;
                 // What was said while it was not to hear stays unsaid.
                 if elsewhere || (spec.can_receive && !route.spec.can_receive) {
@@ -95,8 +102,11 @@ impl Router {
                 route.spec = spec;
             }
             None => {
+                room.listeners.add(id, &spec.data_subscriptions);
                 let rate = Bucket::new(now, BYTES_PER_SECOND, BYTES_BURST);
-                room.routes.insert(id, Route { spec, rate, last_sequence: 0, ready: false, joined: next });
+                let route =
+                    Route { spec, rate, track_rate: rate, last_sequence: 0, ready: false, joined: next };
+                room.routes.insert(id, route);
             }
         }
     }
@@ -109,6 +119,7 @@ impl Router {
             if let Some(route) = room.routes.shift_remove(&id) {
                 self.by_peer.swap_remove(&route.spec.receive_peer);
                 self.by_peer.swap_remove(&route.spec.send_peer);
+                room.listeners.remove(id, &route.spec.data_subscriptions);
             }
             if room.routes.is_empty() {
                 self.rooms.swap_remove(&room_id);
@@ -161,7 +172,12 @@ impl Router {
     ///
     /// # Errors
     /// If it goes to nobody for a reason; an empty delivery means that nobody was there.
-    pub fn receive(&mut self, now: Instant, from: PeerId, message: &Received) -> Result<Delivery, Discard> {
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: PeerId,
+        message: &Received,
+    ) -> Result<Vec<Delivery>, Discard> {
         let id = *self.by_peer.get(&from).ok_or(Discard::NoRoute)?;
         let room = self.routes.get(&id).and_then(|room| self.rooms.get_mut(room)).ok_or(Discard::NoRoute)?;
         let sender = room.routes.get_mut(&id).ok_or(Discard::NoRoute)?;
@@ -171,13 +187,16 @@ impl Router {
         if message.bytes.len() > MESSAGE_MAX as usize {
             return Err(Discard::TooLarge);
         }
-        if !sender.rate.take(now, message.bytes.len() as u64) {
+        let rate = if message.kind == Kind::DataTrack { &mut sender.track_rate } else { &mut sender.rate };
+        if !rate.take(now, message.bytes.len() as u64) {
             return Err(Discard::Rate);
         }
         match message.kind {
-            Kind::DataTrack => Err(Discard::DataTrack),
-            Kind::Raw => Ok(room.broadcast_raw(id, message)),
-            Kind::Reliable | Kind::Lossy => room.receive_packet(now, id, message.kind, &message.bytes),
+            Kind::DataTrack => room.forward(id, &message.bytes),
+            Kind::Raw => Ok(vec![room.broadcast_raw(id, message)]),
+            Kind::Reliable | Kind::Lossy => {
+                room.receive_packet(now, id, message.kind, &message.bytes).map(|delivery| vec![delivery])
+            }
         }
     }
 
@@ -300,6 +319,23 @@ impl Room {
             self.history.push(now, entry);
         }
         delivery
+    }
+
+    /// A packet of a data track: each listener gets it under its own handle.
+    fn forward(&self, publisher: RouteId, bytes: &Bytes) -> Result<Vec<Delivery>, Discard> {
+        let packet = TrackPacket::parse(bytes).map_err(|_| Discard::Malformed)?;
+        let mut deliveries = Vec::new();
+        for group in self.listeners.by_handle(publisher, packet.handle) {
+            let Some(handle) = group.first().map(|listener| listener.handle) else { continue };
+            let routes = group.iter().filter_map(|listener| self.routes.get(&listener.route));
+            deliveries.push(Delivery {
+                label: "_data_track".into(),
+                text: false,
+                bytes: packet.under(handle),
+                peers: routes.map(|route| route.spec.send_peer).collect(),
+            });
+        }
+        if deliveries.is_empty() { Err(Discard::NoListener) } else { Ok(deliveries) }
     }
 
     fn broadcast_raw(&self, from: RouteId, message: &Received) -> Delivery {

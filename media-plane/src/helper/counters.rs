@@ -54,6 +54,7 @@ counters! {
     data_dropped_duplicate,
     /// Metrics are for participants with a right that routes do not carry.
     data_dropped_metrics,
+    /// Packets of data tracks that nobody is sent.
     data_track_unrouted,
     /// Copies.
     data_dropped_slow_receiver,

@@ -81,6 +81,17 @@ pub struct RouteSpec {
     /// May speak for others in chat, streams and transcription.
     pub agent: bool,
     pub hidden: bool,
+    /// The data tracks that the participant is sent.
+    pub data_subscriptions: Vec<DataSubscription>,
+}
+
+/// A data track as one participant gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataSubscription {
+    pub publisher: RouteId,
+    pub published_handle: u16,
+    /// The subscriber's own: its packets bear this one.
+    pub handle: u16,
 }
 
 /// A data packet from the server side.

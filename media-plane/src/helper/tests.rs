@@ -11,7 +11,7 @@ use units::handle::{RouteId, WorkerIndex};
 use super::*;
 use crate::dtls::Role;
 use crate::dtls::fingerprint::Fingerprint;
-use crate::helper::input::{ChannelSpec, RouteSpec, SctpSpec};
+use crate::helper::input::{ChannelSpec, DataSubscription, RouteSpec, SctpSpec};
 
 const ROOM: RoomId = RoomId(1);
 const WORKER: WorkerIndex = WorkerIndex(0);
@@ -150,6 +150,7 @@ impl World {
             can_receive: true,
             agent: false,
             hidden: false,
+            data_subscriptions: Vec::new(),
         };
         change(&mut spec);
         self.order(Input::UpsertRoute(Box::new(spec)));
@@ -424,10 +425,26 @@ fn the_server_side_speaks_too() {
 fn other_channels_are_broadcast_as_they_are() {
     let mut world = World::with_participants(2);
     world.send(0, "whiteboard", b"not protobuf");
-    world.send(0, "_data_track", b"frame");
     world.settle();
     assert_eq!(world.clients[1].packets, [("whiteboard".to_owned(), b"not protobuf".to_vec())]);
-    assert_eq!(world.helper.counters().data_track_unrouted, 1);
+}
+
+#[test]
+fn data_tracks_pass_to_who_subscribed() {
+    let mut world = World::with_participants(3);
+    world.route(2, |spec| {
+        spec.data_subscriptions =
+            vec![DataSubscription { publisher: RouteId(1), published_handle: 7, handle: 0x0102 }];
+    });
+    let packet = |handle: [u8; 2]| [&[0x18, 0][..], &handle, &[0; 8], b"frame"].concat();
+    world.send(0, "_data_track", &packet([0, 7]));
+    world.send(0, "_data_track", &packet([0, 8]));
+    world.send(0, "_data_track", b"none");
+    world.settle();
+    assert_eq!(world.clients[1].packets, [("_data_track".to_owned(), packet([1, 2]))]);
+    assert!(world.clients[2].packets.is_empty());
+    let counters = world.helper.counters();
+    assert_eq!((counters.data_track_unrouted, counters.data_dropped_malformed), (1, 1));
 }
 
 #[test]

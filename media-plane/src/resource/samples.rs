@@ -90,6 +90,7 @@ pub(crate) fn route(id: u64, peer: u64, room: u64) -> Route {
         can_receive: true,
         agent: false,
         hidden: false,
+        data_subscriptions: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From what the contract says to what engine and helper take: every field is checked, and a refusal names the field.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use engine::command::{
@@ -363,8 +364,32 @@ pub fn route(spec: &v1::Route) -> Result<input::RouteSpec, String> {
         can_receive: spec.can_receive,
         agent: spec.agent,
         hidden: spec.hidden,
+        data_subscriptions: data_subscriptions(&spec.data_subscriptions)?,
     })
 }
+
+fn data_subscriptions(specs: &[v1::DataSubscription]) -> Result<Vec<input::DataSubscription>, String> {
+    bounded("data_subscriptions", specs, 0, DATA_SUBSCRIPTIONS_MAX)?;
+    let handle = |field: &str, handle: u32| match u16::try_from(handle) {
+        Ok(handle) if handle != 0 => Ok(handle),
+        _ => Err(format!("{field} is {handle}, not 1 to 65535")),
+    };
+    let mut subscriptions = Vec::with_capacity(specs.len());
+    for spec in specs {
+        subscriptions.push(input::DataSubscription {
+            publisher: RouteId(spec.publisher),
+            published_handle: handle("published_handle", spec.published_handle)?,
+            handle: handle("handle", spec.handle)?,
+        });
+    }
+    let handles: BTreeSet<u16> = subscriptions.iter().map(|one| one.handle).collect();
+    if handles.len() < subscriptions.len() {
+        return Err("data_subscriptions have one handle twice".into());
+    }
+    Ok(subscriptions)
+}
+
+const DATA_SUBSCRIPTIONS_MAX: usize = 1024;
 
 const PLAYOUT_DELAY_MS_MAX: u32 = 40_950; // 12 bits, in steps of 10 ms
 const IDENTITY_LEN_MAX: usize = 1024; // LiveKit's 256 characters, of up to 4 bytes
@@ -611,6 +636,9 @@ mod tests {
 
     #[test]
     fn routes_and_data() {
+        const fn subscribed(published_handle: u32, handle: u32) -> v1::DataSubscription {
+            v1::DataSubscription { publisher: 6, published_handle, handle }
+        }
         refused(
             &samples::route(5, 2, 1),
             route,
@@ -618,6 +646,14 @@ mod tests {
                 ("no identity", |r| r.identity.clear(), "identity"),
                 ("long identity", |r| r.identity = "i".repeat(1025), "identity"),
                 ("no sid", |r| r.sid.clear(), "sid"),
+                ("handle 0", |r| r.data_subscriptions = vec![subscribed(1, 0)], "handle is 0"),
+                ("handle of 17 bits", |r| r.data_subscriptions = vec![subscribed(1 << 16, 1)], "published"),
+                (
+                    "a handle twice",
+                    |r| r.data_subscriptions = vec![subscribed(1, 7), subscribed(2, 7)],
+                    "twice",
+                ),
+                ("many", |r| r.data_subscriptions = vec![subscribed(1, 1); 1025], "1025 entries"),
             ],
         );
         let data =

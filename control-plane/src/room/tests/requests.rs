@@ -9,9 +9,8 @@ use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::simulate_scenario::Scenario;
 use livekit_protocol::{
-    ConnectionQuality, DataChannelReceiveState, DisconnectReason, GetDataBlobRequest,
-    PublishDataTrackRequest, SimulateScenario, SyncState, TrackInfo, TrackPublishedResponse, TrackType,
-    UpdateLocalVideoTrack, UpdateParticipantMetadata, UpdateSubscription,
+    ConnectionQuality, DataChannelReceiveState, DisconnectReason, SimulateScenario, SyncState, TrackInfo,
+    TrackPublishedResponse, TrackType, UpdateLocalVideoTrack, UpdateParticipantMetadata, UpdateSubscription,
 };
 use proto::command::Command;
 use proto::event::Event;
@@ -99,27 +98,6 @@ fn own_tracks_change_and_unknown_ones_are_not_found() {
     assert_eq!((told.participants[0].tracks[0].width, told.participants[0].tracks[0].height), (640, 360));
     world.say(&client, update("TR_unknown"));
     assert_eq!(only!(world.hear(&client), Response::RequestResponse).reason(), Reason::NotFound);
-}
-
-#[test]
-fn what_is_not_offered_is_refused_with_a_response() {
-    for (name, request) in [
-        ("data track", Request::PublishDataTrackRequest(PublishDataTrackRequest::default())),
-        (
-            "data blob",
-            Request::GetDataBlobRequest(GetDataBlobRequest { request_id: 3, ..Default::default() }),
-        ),
-    ] {
-        let mut world = World::new();
-        let client = world.connect(arrival("alice"));
-        world.say(&client, request);
-        assert_eq!(
-            only!(world.hear(&client), Response::RequestResponse).reason(),
-            Reason::NotAllowed,
-            "{name}"
-        );
-        assert_eq!(world.refused.len(), 1, "{name}");
-    }
 }
 
 #[test]

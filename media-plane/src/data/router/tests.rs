@@ -10,6 +10,7 @@ use livekit_protocol::{
 use prost::Message;
 
 use super::*;
+use crate::helper::input::DataSubscription;
 
 const ROOM: RoomId = RoomId(1);
 
@@ -25,6 +26,7 @@ fn spec(id: u64) -> RouteSpec {
         can_receive: true,
         agent: false,
         hidden: false,
+        data_subscriptions: Vec::new(),
     }
 }
 
@@ -66,7 +68,8 @@ fn message(kind: Kind, bytes: Vec<u8>) -> Received {
 }
 
 fn say(router: &mut Router, now: Instant, packet: &DataPacket) -> Result<(DataPacket, Vec<u64>), Discard> {
-    let delivery = router.receive(now, PeerId(10), &message(Kind::Reliable, packet.encode_to_vec()))?;
+    let deliveries = router.receive(now, PeerId(10), &message(Kind::Reliable, packet.encode_to_vec()))?;
+    let delivery = &deliveries[0];
     let peers = delivery.peers.iter().map(|peer| peer.0).collect();
     Ok((DataPacket::decode(&delivery.bytes[..]).unwrap(), peers))
 }
@@ -168,7 +171,7 @@ fn who_must_not_receive_hears_nothing() {
     let mut router = room(now, 3, |_| {});
     router.upsert(now, RouteSpec { can_receive: false, ..spec(2) });
     assert_eq!(say(&mut router, now, &numbered(1)).unwrap().1, [31]);
-    let raw = router.receive(now, PeerId(10), &message(Kind::Raw, vec![1])).unwrap();
+    let raw = router.receive(now, PeerId(10), &message(Kind::Raw, vec![1])).unwrap().remove(0);
     assert_eq!((raw.peers, &*raw.label), (vec![PeerId(31)], "raw"));
     router.upsert(now, spec(2));
     assert_eq!(say(&mut router, now, &numbered(2)).unwrap().1, [21, 31]);
@@ -282,12 +285,74 @@ fn what_has_no_place_is_refused() {
         ("unknown peer", 99, Kind::Reliable, vec![], Discard::NoRoute),
         ("no value", 10, Kind::Reliable, vec![], Discard::Malformed),
         ("not protobuf", 10, Kind::Lossy, vec![0xff; 9], Discard::Malformed),
-        ("data track", 10, Kind::DataTrack, vec![0; 12], Discard::DataTrack),
+        ("a data track without a handle", 10, Kind::DataTrack, vec![0; 12], Discard::Malformed),
+        (
+            "a data track of which nobody is sent anything",
+            10,
+            Kind::DataTrack,
+            track(7, 0),
+            Discard::NoListener,
+        ),
     ] {
         assert_eq!(router.receive(now, PeerId(peer), &message(kind, bytes)), Err(expected), "{name}");
     }
     let data = SendData { room: RoomId(9), packet: Bytes::new(), reliable: true, routes: vec![] };
     assert_eq!(router.send(now, &data), Err(Discard::NoRoute));
+}
+
+/// A packet of a data track.
+fn track(handle: u16, payload: u8) -> Vec<u8> {
+    let [high, low] = handle.to_be_bytes();
+    vec![0x18, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0, payload]
+}
+
+#[test]
+fn data_tracks_reach_those_who_listen_under_their_own_handles() {
+    let listen = |publisher, published_handle, handle| {
+        vec![DataSubscription { publisher: RouteId(publisher), published_handle, handle }]
+    };
+    let now = Instant::now();
+    let mut router = room(now, 5, |_| {});
+    for (route, data_subscriptions) in
+        [(2, listen(1, 7, 1)), (3, listen(1, 7, 9)), (4, listen(1, 7, 1)), (5, listen(2, 7, 1))]
+    {
+        router.upsert(now, RouteSpec { data_subscriptions, ..spec(route) });
+    }
+    let heard = |router: &mut Router, from, handle| {
+        let deliveries = router.receive(now, PeerId(from), &message(Kind::DataTrack, track(handle, 42)))?;
+        assert!(deliveries.iter().all(|one| &*one.label == "_data_track" && !one.text));
+        let each = deliveries
+            .into_iter()
+            .flat_map(|one| one.peers.into_iter().map(move |to| (to.0, one.bytes.clone())));
+        Ok::<Vec<(u64, Vec<u8>)>, Discard>(each.map(|(to, bytes)| (to, bytes.to_vec())).collect())
+    };
+    assert_eq!(
+        heard(&mut router, 10, 7),
+        Ok(vec![(21, track(1, 42)), (41, track(1, 42)), (31, track(9, 42))])
+    );
+    assert_eq!(heard(&mut router, 20, 7), Ok(vec![(51, track(1, 42))]));
+    assert_eq!(heard(&mut router, 10, 8), Err(Discard::NoListener));
+    assert_eq!(heard(&mut router, 30, 7), Err(Discard::NoListener), "another's handle is another track");
+
+    router.upsert(now, spec(4));
+    router.upsert(now, RouteSpec { data_subscriptions: listen(1, 7, 3), ..spec(3) });
+    router.delete(RouteId(2));
+    assert_eq!(heard(&mut router, 10, 7), Ok(vec![(31, track(3, 42))]));
+    router.upsert(now, RouteSpec { can_send: false, ..spec(1) });
+    assert_eq!(heard(&mut router, 10, 7), Err(Discard::NotPermitted));
+}
+
+#[test]
+fn a_flood_of_data_tracks_costs_no_packet() {
+    let now = Instant::now();
+    let mut router = room(now, 2, |_| {});
+    let mut packet = track(1, 0);
+    packet.resize(65_000, 0);
+    let flood = message(Kind::DataTrack, packet);
+    let outcomes = (0..62).map(|_| router.receive(now, PeerId(10), &flood)).collect::<Vec<_>>();
+    assert_eq!(outcomes.first(), Some(&Err(Discard::NoListener)));
+    assert_eq!(outcomes.last(), Some(&Err(Discard::Rate)));
+    assert!(say(&mut router, now, &numbered(1)).is_ok());
 }
 
 #[test]
