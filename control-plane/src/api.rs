@@ -6,6 +6,7 @@
 pub mod agent_dispatch;
 pub mod error;
 pub mod json;
+pub mod performing;
 pub mod revocation;
 pub mod right;
 pub mod room_service;

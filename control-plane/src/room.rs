@@ -33,6 +33,7 @@ pub mod offering;
 pub mod opening;
 pub mod participant;
 pub mod peer;
+pub mod performing;
 pub mod permissions;
 pub mod place;
 pub mod playout_delay;

@@ -5,6 +5,7 @@
 pub mod association;
 pub mod channel;
 pub mod dcep;
+pub mod expected;
 pub mod history;
 pub mod listeners;
 pub mod packet;

@@ -22,7 +22,7 @@ use units::handle::{PeerId, RoomId};
 
 use crate::data::association::{Received, SendError};
 use crate::data::rate::Bucket;
-use crate::data::router::{Delivery, Discard as DataDiscard, Router};
+use crate::data::router::{Delivery, Discard as DataDiscard, Reply, Router};
 use crate::dtls::certificate::Certificate;
 use crate::dtls::session::Discard as DtlsDiscard;
 use crate::dtls::{Implementation, Library, SetupError};
@@ -295,7 +295,12 @@ impl Helper {
                 Event::ChannelOpened { reliable: true } => self.data_ready(now, id, sink),
                 Event::ChannelOpened { reliable: false } => {}
                 Event::ChannelRefused => self.counters.data_channel_refused += 1,
-                Event::Message(message) => self.route(now, id, &message),
+                Event::Message(message) => {
+                    self.route(now, id, &message);
+                    if let Some(Reply { room, route, packet }) = self.router.take_reply() {
+                        sink.put(Output::DataReplied { room, route, packet });
+                    }
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::room::call::CallError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
+    Canceled,
     Malformed,
     InvalidArgument,
     DeadlineExceeded,
@@ -22,6 +23,7 @@ pub enum Code {
     Unauthenticated,
     ResourceExhausted,
     FailedPrecondition,
+    Unimplemented,
     Internal,
     Unavailable,
 }
@@ -31,11 +33,12 @@ impl Code {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::Malformed | Self::InvalidArgument => StatusCode::BAD_REQUEST,
-            Self::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
+            Self::Canceled | Self::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound | Self::BadRoute => StatusCode::NOT_FOUND,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
             Self::FailedPrecondition => StatusCode::PRECONDITION_FAILED,
+            Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -44,6 +47,7 @@ impl Code {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Canceled => "canceled",
             Self::Malformed => "malformed",
             Self::InvalidArgument => "invalid_argument",
             Self::DeadlineExceeded => "deadline_exceeded",
@@ -52,6 +56,7 @@ impl Code {
             Self::Unauthenticated => "unauthenticated",
             Self::ResourceExhausted => "resource_exhausted",
             Self::FailedPrecondition => "failed_precondition",
+            Self::Unimplemented => "unimplemented",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
         }

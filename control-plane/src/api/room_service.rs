@@ -13,6 +13,7 @@ use livekit_protocol::{
 };
 
 use crate::api::error::{Code, Error};
+use crate::api::performing::perform_rpc;
 use crate::api::right::{Right, Scope};
 use crate::api::service::Service;
 use crate::auth::revocation::{Bearer, Subject};
@@ -35,6 +36,7 @@ pub fn service() -> Service {
         .method("UpdateSubscriptions", Right::Administer, |it| Scope::room(&it.room), update_subscriptions)
         .method("SendData", Right::Administer, |it| Scope::room(&it.room), send_data)
         .method("UpdateRoomMetadata", Right::Administer, |it| Scope::room(&it.room), update_room_metadata)
+        .method("PerformRpc", Right::Administer, |it| Scope::room(&it.room), perform_rpc)
 }
 
 pub async fn create_room(site: Site, request: CreateRoomRequest) -> Result<Room, Error> {

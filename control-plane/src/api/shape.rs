@@ -74,6 +74,7 @@ shaped! {
     livekit::SendDataResponse => NOTHING;
     livekit::AgentDispatch => DISPATCH;
     livekit::ListAgentDispatchResponse => Shape(&[("agent_dispatches", Kind::Messages(&DISPATCH))]);
+    livekit::PerformRpcResponse => Shape(&[("payload", Kind::Text)]);
     RevokeResponse => Shape(&[("removed", Kind::Number)]);
 }
 

@@ -8,7 +8,7 @@ use crate::room::call::{self, Answer, CallError};
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::turn::Turn;
 use crate::room::updating::Urgency;
-use crate::room::{info, leaving, listing, publishing, refreshing, subscribing, updating};
+use crate::room::{data_tracks, info, leaving, listing, publishing, refreshing, subscribing, updating};
 
 /// A room that somebody asked for is kept, though nobody is in it.
 pub fn create(turn: &mut Turn<'_>) -> Answer {
@@ -74,6 +74,7 @@ fn permit(turn: &mut Turn<'_>, who: &ParticipantSid, permission: &ParticipantPer
         }
     }
     subscribing::take_up(turn, who);
+    data_tracks::reconcile(turn, who);
     true
 }
 

@@ -4,8 +4,8 @@
 //! verb that cannot answer at once keeps the [`CallId`] and answers in a later step (`Turn::answer`).
 
 use livekit_protocol::{
-    MuteRoomTrackRequest, ParticipantInfo, Room, SendDataRequest, TrackInfo, UpdateParticipantRequest,
-    UpdateSubscriptionsRequest,
+    MuteRoomTrackRequest, ParticipantInfo, PerformRpcRequest, Room, RpcError, SendDataRequest, TrackInfo,
+    UpdateParticipantRequest, UpdateSubscriptionsRequest,
 };
 
 use crate::auth::revocation::Bearer;
@@ -13,7 +13,7 @@ use crate::room::join::Limit;
 use crate::room::names::ParticipantSid;
 use crate::room::statistics::Statistics;
 use crate::room::turn::Turn;
-use crate::room::{administering, listing, muting, removing, sending, statistics};
+use crate::room::{administering, listing, muting, performing, removing, sending, statistics};
 
 /// Whoever waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,7 @@ pub enum Call {
     Statistics {
         identity: Option<String>,
     },
+    PerformRpc(PerformRpcRequest),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,8 @@ pub enum Answer {
     /// To how many participants it was done.
     Count(u32),
     Statistics(Box<Statistics>),
+    /// What a participant's method responded with.
+    Rpc(Result<String, RpcError>),
 }
 
 /// Why a call came to nothing. `api::error` has the statuses.
@@ -104,6 +107,10 @@ pub fn perform(turn: &mut Turn<'_>, id: CallId, call: Call) {
         Call::Statistics { identity } => {
             Ok(Answer::Statistics(Box::new(statistics::of(turn.room, identity.as_deref()))))
         }
+        Call::PerformRpc(request) => match performing::perform(turn, id, request) {
+            Some(answer) => answer,
+            None => return,
+        },
     };
     turn.answer(id, answer);
 }

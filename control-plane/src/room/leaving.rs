@@ -11,7 +11,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Stage};
 use crate::room::state::{Departed, RoomTimers};
 use crate::room::turn::Turn;
-use crate::room::{data_tracks, notice, speaking, subscribing, updating};
+use crate::room::{data_tracks, notice, performing, speaking, subscribing, updating};
 
 /// The client says that it goes.
 pub fn leave(turn: &mut Turn<'_>, who: &ParticipantSid, request: &LeaveRequest) {
@@ -175,6 +175,7 @@ fn free(turn: &mut Turn<'_>, participant: &Participant) {
         withdraw(turn, track);
     }
     data_tracks::forget(turn, &participant.profile.sid);
+    performing::abandon(turn, &participant.profile.sid);
     turn.delete_route(participant.profile.route);
     for peer in participant.peers() {
         turn.delete_peer(peer.id);

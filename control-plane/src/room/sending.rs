@@ -44,7 +44,7 @@ pub fn send(turn: &mut Turn<'_>, request: SendDataRequest) -> Result<Answer, Cal
     // Nobody is there, or nobody of those that are named.
     let room = turn.room.record.id;
     if let Some(routes) = routes.filter(|_| !turn.room.participants.is_empty()) {
-        turn.send_data(proto::SendData { room, packet, reliable, routes });
+        turn.send_data(proto::SendData { room, packet, reliable, routes, reply_to: String::new() });
     }
     Ok(Answer::Done)
 }

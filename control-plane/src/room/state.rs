@@ -11,6 +11,7 @@ use crate::room::effect::ConnectionId;
 use crate::room::measurements::Measurements;
 use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::participant::{Participant, Timers};
+use crate::room::performing::Pending;
 use crate::room::playout_delay::PlayoutDelay;
 use crate::room::sending::Nonces;
 use crate::room::track::Track;
@@ -28,6 +29,8 @@ pub struct Room {
     pub speakers: BTreeMap<ParticipantSid, f32>,
     /// Updates about silent participants that wait for the next batch.
     pub batch: IndexMap<ParticipantSid, ParticipantInfo>,
+    /// Calls of participants' methods that are not answered yet, by id.
+    pub rpcs: BTreeMap<String, Pending>,
     pub timers: RoomTimers,
     pub measurements: Measurements,
     /// The counts that the clients know.
@@ -107,6 +110,7 @@ impl Room {
             departed: VecDeque::new(),
             speakers: BTreeMap::new(),
             batch: IndexMap::new(),
+            rpcs: BTreeMap::new(),
             timers: RoomTimers { close: Some(close), ..RoomTimers::default() },
             measurements: Measurements::default(),
             told_counts: (0, 0),
@@ -157,7 +161,14 @@ impl Room {
             [join, refresh, cleanup].into_iter().flatten().chain(negotiations)
         });
         let tracks = self.tracks.values().filter_map(|track| track.demand.as_ref()?.deadline());
-        [batch, counts, quality, close].into_iter().flatten().chain(participants).chain(tracks).min()
+        let rpcs = self.rpcs.values().map(Pending::deadline);
+        [batch, counts, quality, close]
+            .into_iter()
+            .flatten()
+            .chain(participants)
+            .chain(tracks)
+            .chain(rpcs)
+            .min()
     }
 
     /// Finds anew whose the resources are.

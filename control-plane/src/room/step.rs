@@ -37,8 +37,9 @@ use crate::room::state::Room;
 use crate::room::surroundings::Surroundings;
 use crate::room::turn::Turn;
 use crate::room::{
-    connecting, data_blobs, data_tracks, joining, leaving, muting, negotiating, notice, permissions,
-    publishing, quality, refusing, simulating, speaking, stalling, subscribing, syncing, ticking, updating,
+    connecting, data_blobs, data_tracks, joining, leaving, muting, negotiating, notice, performing,
+    permissions, publishing, quality, refusing, simulating, speaking, stalling, subscribing, syncing,
+    ticking, updating,
 };
 
 /// The only thing that changes a room.
@@ -110,5 +111,6 @@ fn media(turn: &mut Turn<'_>, event: Event) {
         Event::StreamState(state) => stalling::changed(turn, &state),
         // The media plane itself holds back what is sent before.
         Event::DataReady(_) => {}
+        Event::DataReplied(replied) => performing::replied(turn, &replied),
     }
 }

@@ -13,6 +13,7 @@ mod joining;
 mod limits;
 mod notices;
 mod owners;
+mod performing;
 mod properties;
 mod publishing;
 mod requests;

@@ -8,7 +8,7 @@ use crate::room::names::{ParticipantSid, TrackSid};
 use crate::room::state::Room;
 use crate::room::track::Track;
 use crate::room::turn::Turn;
-use crate::room::{leaving, offering, quality, refreshing, updating};
+use crate::room::{leaving, offering, performing, quality, refreshing, updating};
 
 pub fn tick(turn: &mut Turn<'_>) {
     let now = turn.now;
@@ -25,6 +25,7 @@ pub fn tick(turn: &mut Turn<'_>) {
     if due(turn.room.timers.quality, now) {
         quality::tell(turn);
     }
+    performing::expire(turn);
     for track in tracks_due(turn.room, now) {
         turn.touch_demand(&track);
     }

@@ -10,6 +10,7 @@ use units::handle::{PeerId, RoomId, RouteId};
 
 use crate::data::association::{MESSAGE_MAX, Received};
 use crate::data::channel::Kind;
+use crate::data::expected::Expected;
 use crate::data::history::{Audience, Entry, History};
 use crate::data::listeners::Listeners;
 use crate::data::packet::{Packet, Stamp, Value};
@@ -28,6 +29,8 @@ pub struct Router {
     routes: IndexMap<RouteId, RoomId>,
     /// The route that a peer serves, in either direction.
     by_peer: IndexMap<PeerId, RouteId>,
+    /// Answers to the server side that nobody took yet.
+    replies: Vec<Reply>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +38,7 @@ struct Room {
     routes: IndexMap<RouteId, Route>,
     history: History,
     listeners: Listeners,
+    expected: Expected,
 }
 
 #[derive(Debug)]
@@ -120,6 +124,7 @@ impl Router {
                 self.by_peer.swap_remove(&route.spec.receive_peer);
                 self.by_peer.swap_remove(&route.spec.send_peer);
                 room.listeners.remove(id, &route.spec.data_subscriptions);
+                room.expected.forget(id);
             }
             if room.routes.is_empty() {
                 self.rooms.swap_remove(&room_id);
@@ -179,7 +184,8 @@ impl Router {
         message: &Received,
     ) -> Result<Vec<Delivery>, Discard> {
         let id = *self.by_peer.get(&from).ok_or(Discard::NoRoute)?;
-        let room = self.routes.get(&id).and_then(|room| self.rooms.get_mut(room)).ok_or(Discard::NoRoute)?;
+        let room_id = *self.routes.get(&id).ok_or(Discard::NoRoute)?;
+        let room = self.rooms.get_mut(&room_id).ok_or(Discard::NoRoute)?;
         let sender = room.routes.get_mut(&id).ok_or(Discard::NoRoute)?;
         if !sender.spec.can_send {
             return Err(Discard::NotPermitted);
@@ -195,7 +201,13 @@ impl Router {
             Kind::DataTrack => room.forward(id, &message.bytes),
             Kind::Raw => Ok(vec![room.broadcast_raw(id, message)]),
             Kind::Reliable | Kind::Lossy => {
-                room.receive_packet(now, id, message.kind, &message.bytes).map(|delivery| vec![delivery])
+                match room.receive_packet(now, id, message.kind, &message.bytes)? {
+                    Some(delivery) => Ok(vec![delivery]),
+                    None => {
+                        self.replies.push(Reply { room: room_id, route: id, packet: message.bytes.clone() });
+                        Ok(Vec::new())
+                    }
+                }
             }
         }
     }
@@ -208,12 +220,20 @@ impl Router {
         let room = self.rooms.get_mut(&data.room).ok_or(Discard::NoRoute)?;
         let packet = Packet::parse(&data.packet).map_err(|_| Discard::Malformed)?;
         let audience = Audience { routes: data.routes.as_slice().into(), ..audience_of(&packet) };
+        if let Some(route) = data.routes.first().filter(|_| !data.reply_to.is_empty()) {
+            room.expected.expect(&data.reply_to, *route);
+        }
         let kind = if data.reliable { Kind::Reliable } else { Kind::Lossy };
         Ok(room.deliver(
             now,
             kind,
             Entry { sender: None, sender_sid: "".into(), sequence: 0, audience, bytes: data.packet.clone() },
         ))
+    }
+
+    /// The next answer to the server side.
+    pub fn take_reply(&mut self) -> Option<Reply> {
+        self.replies.pop()
     }
 
     /// What a participant that resumes has not seen of the senders that it names.
@@ -257,6 +277,14 @@ impl Router {
     }
 }
 
+/// A participant's answer to what the server side sent it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub room: RoomId,
+    pub route: RouteId,
+    pub packet: Bytes,
+}
+
 /// A participant that can be reached from now on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -267,13 +295,14 @@ pub struct Ready {
 }
 
 impl Room {
+    /// `None`: it is an answer to the server side.
     fn receive_packet(
         &mut self,
         now: Instant,
         id: RouteId,
         kind: Kind,
         bytes: &Bytes,
-    ) -> Result<Delivery, Discard> {
+    ) -> Result<Option<Delivery>, Discard> {
         let sender = self.routes.get_mut(&id).ok_or(Discard::NoRoute)?;
         let packet = Packet::parse(bytes).map_err(|_| Discard::Malformed)?;
         if kind == Kind::Reliable && packet.sequence != 0 {
@@ -281,6 +310,9 @@ impl Room {
                 return Err(Discard::Duplicate);
             }
             sender.last_sequence = packet.sequence;
+        }
+        if kind == Kind::Reliable && self.expected.take(id, &packet.destinations) {
+            return Ok(None);
         }
         let spec = &sender.spec;
         let may_speak_for_others = match packet.value.ok_or(Discard::Malformed)? {
@@ -304,7 +336,7 @@ impl Room {
             audience: audience_of(&packet),
             bytes: Bytes::from(packet.stamped(&stamp)),
         };
-        Ok(self.deliver(now, kind, entry))
+        Ok(Some(self.deliver(now, kind, entry)))
     }
 
     fn deliver(&mut self, now: Instant, kind: Kind, entry: Entry) -> Delivery {

@@ -279,7 +279,7 @@ impl Hub {
             command::Command::SendData(data) => {
                 let data = translate::send_data(data).map_err(Refused::invalid)?;
                 self.table.claim(epoch, Key::Room(data.room.0))?;
-                self.steps.push_back(Step::Data(Input::SendData(data), Some(ticket)));
+                self.steps.push_back(Step::Data(Input::SendData(Box::new(data)), Some(ticket)));
             }
             command::Command::ReplayData(replay) => {
                 let replay = translate::replay_data(replay).map_err(Refused::invalid)?;
@@ -457,6 +457,11 @@ impl Hub {
             }
             Output::DataReady { route, .. } => {
                 if let Some(told) = tell::data_ready(&self.table, route.0) {
+                    self.tell(told);
+                }
+            }
+            Output::DataReplied { route, packet, .. } => {
+                if let Some(told) = tell::data_replied(&self.table, route.0, &packet) {
                     self.tell(told);
                 }
             }

@@ -4,8 +4,8 @@ use engine::event::{Event, FailureReason, StreamQuality, TransportState};
 use engine::path::Path;
 use proto::key::Key;
 use proto::media::v1::{
-    self, DataReady, Quality, SourceStarted, Speaker, Speakers, StreamState, SubscriptionStarted,
-    TransportChanged, event,
+    self, DataReady, DataReplied, Quality, SourceStarted, Speaker, Speakers, StreamState,
+    SubscriptionStarted, TransportChanged, event,
 };
 
 use crate::resource::Table;
@@ -89,6 +89,12 @@ pub fn secured(table: &mut Table, peer: u64, what: Secured) {
 pub fn data_ready(table: &Table, route: u64) -> Option<Told> {
     let room = table.room_of(Key::Route(route))?;
     Some(Told { room, event: event::Event::DataReady(DataReady { route }) })
+}
+
+#[must_use]
+pub fn data_replied(table: &Table, route: u64, packet: &[u8]) -> Option<Told> {
+    let room = table.room_of(Key::Route(route))?;
+    Some(Told { room, event: event::Event::DataReplied(DataReplied { route, packet: packet.to_vec() }) })
 }
 
 /// A peer that went down with its worker's engine.

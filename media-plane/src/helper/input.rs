@@ -19,7 +19,7 @@ pub enum Input {
     DeleteRoute(RouteId),
     /// Deletes the room's peers and routes with it.
     DeleteRoom(RoomId),
-    SendData(SendData),
+    SendData(Box<SendData>),
     ReplayData(ReplayData),
     /// Asks for the sequence number of the last reliable packet that a participant sent; `None`: no such route.
     Progress {
@@ -103,6 +103,8 @@ pub struct SendData {
     pub reliable: bool,
     /// Empty: everyone whom the packet itself addresses.
     pub routes: Vec<RouteId>,
+    /// The identity to which the first route's participant answers; empty: nothing is expected.
+    pub reply_to: String,
 }
 
 /// Sends a participant again the reliable packets that it missed.

@@ -1,5 +1,6 @@
 //! What the helper tells: keys and datagrams for workers, and what became of associations and data channels.
 
+use bytes::Bytes;
 use srtp::keys::Keys;
 use units::handle::{PeerId, RoomId, RouteId, WorkerIndex};
 
@@ -22,6 +23,8 @@ pub enum Output {
     DtlsEnded { worker: WorkerIndex, peer: PeerId, failed: bool },
     /// The participant's channels are open: data that is sent to it from now on arrives.
     DataReady { room: RoomId, route: RouteId },
+    /// A participant answered the server side.
+    DataReplied { room: RoomId, route: RouteId, packet: Bytes },
 }
 
 /// Where outputs go.

@@ -221,6 +221,7 @@ impl World {
                 }
                 Output::DtlsEnded { peer, failed, .. } => self.ended.push((peer, failed)),
                 Output::DataReady { route, .. } => self.ready.push(route),
+                Output::DataReplied { .. } => panic!("nobody was asked anything"),
             }
         }
         busy
@@ -410,14 +411,26 @@ fn the_server_side_speaks_too() {
         [(vec![], true, [1, 1, 1]), (vec![RouteId(2)], true, [0, 1, 0]), (vec![], false, [1, 1, 1])]
     {
         let packet = Bytes::from(user("server", 0));
-        world.order(Input::SendData(SendData { room: ROOM, packet, reliable, routes }));
+        world.order(Input::SendData(Box::new(SendData {
+            room: ROOM,
+            packet,
+            reliable,
+            routes,
+            reply_to: String::new(),
+        })));
         world.settle();
         for (client, count) in heard.into_iter().enumerate() {
             assert_eq!(world.texts(client).len(), count);
         }
     }
     let packet = Bytes::from_static(b"\xff");
-    world.order(Input::SendData(SendData { room: ROOM, packet, reliable: true, routes: vec![] }));
+    world.order(Input::SendData(Box::new(SendData {
+        room: ROOM,
+        packet,
+        reliable: true,
+        routes: vec![],
+        reply_to: String::new(),
+    })));
     assert_eq!(world.helper.counters().data_dropped_malformed, 1);
 }
 

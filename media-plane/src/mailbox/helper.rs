@@ -32,7 +32,9 @@ impl HelperSink {
 impl Sink for HelperSink {
     fn put(&mut self, output: Output) {
         let (worker, command) = match output {
-            Output::Secured { .. } | Output::DataReady { .. } => return self.hub.put(output),
+            Output::Secured { .. } | Output::DataReady { .. } | Output::DataReplied { .. } => {
+                return self.hub.put(output);
+            }
             Output::Keys { worker, peer, keys } => (worker, Command::Keys { peer, keys }),
             Output::DtlsEnded { worker, peer, failed } => (worker, Command::DtlsEnded { peer, failed }),
             Output::Datagram { worker, peer, bytes } => (worker, Command::Datagram { peer, bytes }),

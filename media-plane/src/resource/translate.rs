@@ -401,11 +401,13 @@ pub fn send_data(order: v1::SendData) -> Result<input::SendData, String> {
     if order.packet.len() > DATA_LEN_MAX {
         return Err(format!("packet has {} bytes, more than {DATA_LEN_MAX}", order.packet.len()));
     }
+    short("reply_to", &order.reply_to, 64)?;
     Ok(input::SendData {
         room: RoomId(order.room),
         packet: order.packet.into(),
         reliable: order.reliable,
         routes: order.routes.into_iter().map(RouteId).collect(),
+        reply_to: order.reply_to,
     })
 }
 
@@ -656,9 +658,10 @@ mod tests {
                 ("many", |r| r.data_subscriptions = vec![subscribed(1, 1); 1025], "1025 entries"),
             ],
         );
-        let data =
-            v1::SendData { room: 1, packet: vec![0; DATA_LEN_MAX + 1], reliable: true, routes: vec![] };
+        let data = v1::SendData { room: 1, packet: vec![0; DATA_LEN_MAX + 1], ..Default::default() };
         assert!(send_data(data).unwrap_err().contains("packet"));
+        let data = v1::SendData { room: 1, reply_to: "r".repeat(65), ..Default::default() };
+        assert!(send_data(data).unwrap_err().contains("reply_to"));
         let replay =
             v1::ReplayData { route: 5, received: vec![v1::Received { sid: "s".repeat(65), sequence: 1 }] };
         assert!(replay_data(replay).unwrap_err().contains("sid"));

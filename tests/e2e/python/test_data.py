@@ -1,12 +1,15 @@
-"""Data tracks and byte streams between unmodified PyPI `livekit` clients."""
+"""Data tracks, byte streams and the server's calls of methods, with unmodified PyPI `livekit` clients."""
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 
 import pytest
-from livekit import rtc
+from livekit import api, rtc
 from livekit.rtc.participant import PublishDataTrackError
 
-from conftest import Server, until
+from conftest import KEY, SECRET, Server, until
 from participant import Participant
 
 pytestmark = pytest.mark.asyncio
@@ -112,3 +115,70 @@ async def test_byte_streams_pass_whole_and_in_order(server):
     finally:
         for each in [alice, bob]:
             await each.leave()
+
+def perform(server, room, identity, method, payload, timeout_ms=0):
+    """`RoomService.PerformRpc`, for which SDKs have no method: status and answer."""
+    token = (
+        api.AccessToken(KEY, SECRET).with_grants(api.VideoGrants(room_admin=True, room=room)).to_jwt()
+    )
+    request = urllib.request.Request(
+        f"{server.http}/twirp/livekit.RoomService/PerformRpc",
+        data=json.dumps(
+            {
+                "room": room,
+                "destination_identity": identity,
+                "method": method,
+                "payload": payload,
+                "response_timeout_ms": timeout_ms,
+            }
+        ).encode(),
+        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+async def test_the_server_calls_a_method_of_a_participant(server):
+    alice = await Participant().join(server, "calls", "alice")
+
+    async def greet(invocation: rtc.RpcInvocationData) -> str:
+        return f"you said {invocation.payload}"
+
+    async def refuse(_invocation) -> str:
+        raise rtc.RpcError(42, "not today", "come back")
+
+    async def dawdle(_invocation) -> str:
+        await asyncio.sleep(60)
+        return "late"
+
+    alice.room.local_participant.register_rpc_method("greet", greet)
+    alice.room.local_participant.register_rpc_method("refuse", refuse)
+    alice.room.local_participant.register_rpc_method("dawdle", dawdle)
+    prefix = "twirp error unknown: RpcError"
+    try:
+        for method, payload, timeout_ms, expected in [
+            ("greet", "hello", 0, (200, {"payload": "you said hello"})),
+            ("refuse", "", 0, (500, {"code": "internal", "msg": f"{prefix} 42: not today: come back"})),
+            (
+                "nothing",
+                "",
+                0,
+                (400, {"code": "invalid_argument", "msg": f"{prefix} 1400: Method not supported at destination"}),
+            ),
+            ("dawdle", "", 2000, (408, {"code": "canceled", "msg": f"{prefix} 1502: Response timeout"})),
+            (
+                "greet",
+                "x" * 15_361,
+                0,
+                (400, {"code": "malformed", "msg": f"{prefix} 1402: Request payload too large"}),
+            ),
+        ]:
+            answer = await asyncio.to_thread(perform, server, "calls", "alice", method, payload, timeout_ms)
+            assert answer == expected, method
+        status, answer = await asyncio.to_thread(perform, server, "calls", "nobody", "greet", "")
+        assert (status, answer["code"]) == (404, "not_found")
+    finally:
+        await alice.leave()

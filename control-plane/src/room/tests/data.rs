@@ -8,13 +8,15 @@ use livekit_protocol::signal_response::Message as Response;
 use livekit_protocol::update_data_subscription::Update;
 use livekit_protocol::{
     DataBlob, DataBlobKey, DataTrackFrameEncoding, DataTrackSchemaId, GetDataBlobRequest,
-    PublishDataTrackRequest, PublishDataTrackResponse, StoreDataBlobRequest, SubscriptionError, SyncState,
-    UnpublishDataTrackRequest, UpdateDataSubscription, data_track_frame_encoding,
+    ParticipantPermission, PublishDataTrackRequest, PublishDataTrackResponse, StoreDataBlobRequest,
+    SubscriptionError, SyncState, UnpublishDataTrackRequest, UpdateDataSubscription,
+    UpdateParticipantRequest, data_track_frame_encoding,
 };
 use proto::media::v1 as proto;
 use proto::resource::Spec;
 
 use crate::config::Config;
+use crate::room::call::Call;
 use crate::room::join::Arrival;
 use crate::room::restoring::restore;
 use crate::room::tests::client::Client;
@@ -98,7 +100,10 @@ fn data_track_is_published_seen_subscribed_and_gone() {
     world.say(&alice, Request::UnpublishDataTrackRequest(UnpublishDataTrackRequest { pub_handle: 6 }));
     let ended = only!(world.hear(&alice), Response::UnpublishDataTrackResponse).info.unwrap();
     assert_eq!(ended.sid, gps);
-    assert_eq!(only!(world.hear(&bob), Response::Update).participants[0].data_tracks, [info.clone()]);
+    assert_eq!(
+        only!(world.hear(&bob), Response::Update).participants[0].data_tracks,
+        std::slice::from_ref(&info)
+    );
     assert_eq!(sent(&world, &bob), []);
 
     let carol = world.join(arrival("carol"));
@@ -206,6 +211,37 @@ fn data_tracks_are_for_those_who_may_see_their_publisher_and_subscribe() {
     assert!(!only!(world.hear(&mute), Response::SubscriptionPermissionUpdate).allowed);
     assert_eq!((sent(&world, &alice), sent(&world, &mute)), (vec![], vec![]));
     assert_eq!(world.refused.len(), 4);
+}
+
+#[test]
+fn rights_that_are_taken_away_end_data_tracks_at_once() {
+    let mut world = World::new();
+    let alice = world.connect(arrival("alice"));
+    let bob = world.connect(arrival("bob"));
+    let gps = publish(&mut world, &alice, 1, "gps");
+    subscribe(&mut world, &bob, &gps, true);
+    let permit = |world: &mut World, identity: &str, permission: ParticipantPermission| {
+        let (identity, permission) = (identity.into(), Some(permission));
+        let request = UpdateParticipantRequest { identity, permission, ..Default::default() };
+        assert!(world.call(Call::UpdateParticipant(request)).unwrap().is_ok());
+    };
+    let all = ParticipantPermission {
+        can_subscribe: true,
+        can_publish: true,
+        can_publish_data: true,
+        ..ParticipantPermission::default()
+    };
+    world.heard.clear();
+    permit(&mut world, "bob", ParticipantPermission { can_subscribe: false, ..all.clone() });
+    assert_eq!(handles(&world.hear(&bob)), []);
+    assert_eq!(sent(&world, &bob), []);
+    permit(&mut world, "bob", all.clone());
+    subscribe(&mut world, &bob, &gps, true);
+    assert_eq!(sent(&world, &bob).len(), 1);
+    permit(&mut world, "alice", ParticipantPermission { can_publish_data: false, ..all });
+    let ended = only!(world.hear(&alice), Response::UnpublishDataTrackResponse).info.unwrap();
+    assert_eq!((ended.sid, sent(&world, &bob)), (gps, vec![]));
+    assert!(world.participant(&alice).profile.data.tracks.is_empty());
 }
 
 #[test]

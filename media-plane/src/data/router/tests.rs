@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use livekit_protocol::data_packet::Value as Content;
 use livekit_protocol::{
-    ActiveSpeakerUpdate, ChatMessage, DataPacket, EncryptedPacket, MetricsBatch, RpcRequest, SipDtmf,
+    ActiveSpeakerUpdate, ChatMessage, DataPacket, EncryptedPacket, MetricsBatch, RpcAck, RpcRequest, SipDtmf,
     Transcription, UserPacket, data_stream,
 };
 use prost::Message;
@@ -221,6 +221,7 @@ fn a_joiner_hears_what_was_said_to_it_since_it_joined() {
         packet: text("server").encode_to_vec().into(),
         reliable: true,
         routes: vec![],
+        reply_to: String::new(),
     };
     router.send(second(2), &data).unwrap();
     router.send(second(2), &SendData { routes: vec![RouteId(1)], ..data.clone() }).unwrap();
@@ -296,7 +297,13 @@ fn what_has_no_place_is_refused() {
     ] {
         assert_eq!(router.receive(now, PeerId(peer), &message(kind, bytes)), Err(expected), "{name}");
     }
-    let data = SendData { room: RoomId(9), packet: Bytes::new(), reliable: true, routes: vec![] };
+    let data = SendData {
+        room: RoomId(9),
+        packet: Bytes::new(),
+        reliable: true,
+        routes: vec![],
+        reply_to: String::new(),
+    };
     assert_eq!(router.send(now, &data), Err(Discard::NoRoute));
 }
 
@@ -353,6 +360,38 @@ fn a_flood_of_data_tracks_costs_no_packet() {
     assert_eq!(outcomes.first(), Some(&Err(Discard::NoListener)));
     assert_eq!(outcomes.last(), Some(&Err(Discard::Rate)));
     assert!(say(&mut router, now, &numbered(1)).is_ok());
+}
+
+#[test]
+fn answers_to_the_server_side_are_told_to_it_and_to_nobody_else() {
+    let now = Instant::now();
+    let mut router = room(now, 3, |_| {});
+    let request = SendData {
+        room: ROOM,
+        packet: packet(Content::RpcRequest(RpcRequest::default())).encode_to_vec().into(),
+        reliable: true,
+        routes: vec![RouteId(1)],
+        reply_to: "call".into(),
+    };
+    assert_eq!(router.send(now, &request).unwrap().peers, [PeerId(11)]);
+    let answer = |sequence| DataPacket {
+        destination_identities: vec!["call".into()],
+        sequence,
+        ..packet(Content::RpcAck(RpcAck { request_id: "call".into() }))
+    };
+    let bytes = answer(1).encode_to_vec();
+    let other = router.receive(now, PeerId(20), &message(Kind::Reliable, bytes.clone())).unwrap();
+    assert!(other[0].peers.is_empty(), "of somebody else it is a packet to a stranger");
+    assert_eq!(router.take_reply(), None);
+    for sequence in [1, 2] {
+        let bytes = Bytes::from(answer(sequence).encode_to_vec());
+        let deliveries = router.receive(now, PeerId(10), &message(Kind::Reliable, bytes.to_vec()));
+        assert_eq!(deliveries, Ok(vec![]));
+        assert_eq!(router.take_reply(), Some(Reply { room: ROOM, route: RouteId(1), packet: bytes }));
+    }
+    assert_eq!(say(&mut router, now, &answer(2)), Err(Discard::Duplicate));
+    assert!(say(&mut router, now, &answer(3)).is_ok());
+    assert_eq!(router.take_reply(), None, "no more than two");
 }
 
 #[test]
