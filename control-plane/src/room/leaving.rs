@@ -50,6 +50,10 @@ pub fn dismiss(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReas
 /// Asks the client to resume: its transport failed, but the participant stays.
 pub fn ask_to_resume(turn: &mut Turn<'_>, who: &ParticipantSid, reason: DisconnectReason) {
     let Some(participant) = turn.participant(who) else { return };
+    // It restarts ICE by itself, on the session that it has.
+    if participant.profile.one_shot {
+        return;
+    }
     let protocol = participant.profile.client.protocol;
     // Clients before protocol 13 resume by themselves when the connection closes.
     if protocol > LEAVE_WITHOUT_ACTION_MAX {

@@ -12,6 +12,7 @@ mod extensions;
 mod joining;
 mod limits;
 mod notices;
+mod one_shot;
 mod owners;
 mod performing;
 mod properties;

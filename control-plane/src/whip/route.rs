@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -136,23 +137,31 @@ fn links(server: &IceServer) -> impl Iterator<Item = String> {
 }
 
 async fn resource(State(site): State<Site>, Path(id): Path<String>, request: Request) -> Response {
+    let counters = Arc::clone(&site.counters);
+    change(&site, &id, request).await.unwrap_or_else(|refusal| {
+        counters.refused.increment();
+        refusal.into_response()
+    })
+}
+
+async fn change(site: &Site, id: &str, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let Some(claims) = parts.extensions.get::<Claims>() else {
-        return Refusal::from(Rejection::NO_PERMISSION).into_response();
-    };
-    let Some(session) = site.whip.find(&id, claims) else {
-        return Refusal::new(StatusCode::NOT_FOUND, "no such session").into_response();
-    };
+    let claims = parts.extensions.get::<Claims>().ok_or(Rejection::NO_PERMISSION)?;
+    let session = site
+        .whip
+        .find(id, claims)
+        .filter(|session| !site.registry.revocations().concern(SystemTime::now(), session.room(), claims));
+    let session = session.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no such session"))?;
     match parts.method {
-        Method::PATCH => {
-            patch(&session, &parts.headers, body).await.unwrap_or_else(IntoResponse::into_response)
-        }
+        Method::PATCH => patch(&session, &parts.headers, body).await,
         Method::DELETE => {
             session.leave().await;
-            StatusCode::OK.into_response()
+            Ok(StatusCode::OK.into_response())
         }
-        _ => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, HeaderValue::from_static("PATCH, DELETE"))])
-            .into_response(),
+        _ => {
+            let allow = [(ALLOW, HeaderValue::from_static("PATCH, DELETE"))];
+            Ok((StatusCode::METHOD_NOT_ALLOWED, allow).into_response())
+        }
     }
 }
 
@@ -250,7 +259,12 @@ impl From<Denied> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        tracing::info!(status = self.status.as_u16(), text = self.text, "WHIP or WHEP refused");
+        // Strangers cannot fill the log.
+        if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) {
+            tracing::debug!(status = self.status.as_u16(), text = self.text, "WHIP or WHEP refused");
+        } else {
+            tracing::info!(status = self.status.as_u16(), text = self.text, "WHIP or WHEP refused");
+        }
         let body = serde_json::json!({ "error": self.text }).to_string();
         let mut response = (self.status, [(CONTENT_TYPE, SDP)], body).into_response();
         if matches!(self.status, StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE) {

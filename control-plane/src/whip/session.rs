@@ -40,7 +40,7 @@ enum Order {
     },
     Restart {
         credentials: Credentials,
-        reply: oneshot::Sender<Restarted>,
+        reply: oneshot::Sender<Option<Restarted>>,
     },
     Leave {
         done: oneshot::Sender<()>,
@@ -113,11 +113,12 @@ impl Sessions {
         }
     }
 
-    /// A session, for a token of the same participant.
+    /// A session, for a token with which its participant could join.
     #[must_use]
     pub fn find(&self, id: &str, claims: &Claims) -> Option<Session> {
         let session = self.lock().get(id).cloned()?;
-        let same_room = claims.video.room.is_empty() || claims.video.room == session.room;
+        let video = &claims.video;
+        let same_room = video.room_join && (video.room.is_empty() || video.room == session.room);
         (same_room && claims.identity == session.identity).then_some(session)
     }
 
@@ -133,6 +134,11 @@ impl Sessions {
 }
 
 impl Session {
+    #[must_use]
+    pub fn room(&self) -> &str {
+        &self.room
+    }
+
     /// `None`: the session has ended.
     pub async fn has_tag(&self, etag: &str) -> Option<bool> {
         let (reply, answer) = oneshot::channel();
@@ -140,11 +146,11 @@ impl Session {
         answer.await.ok()
     }
 
-    /// `None`: the room refused, and the session has ended.
+    /// `None`: ICE could not be restarted. The session goes on as it was, unless the room ended it (RFC 9725 §4.3.3).
     pub async fn restart(&self, credentials: Credentials) -> Option<Restarted> {
         let (reply, answer) = oneshot::channel();
         self.orders.send(Order::Restart { credentials, reply }).await.ok()?;
-        answer.await.ok()
+        answer.await.ok()?
     }
 
     /// Returns when the participant has left.
@@ -179,7 +185,7 @@ impl Speaker {
                 order = orders.recv() => match order {
                     Some(Order::Check { etag, reply }) => _ = reply.send(etag == self.etag),
                     Some(Order::Restart { credentials, reply }) => {
-                        let Some(restarted) = self.restart(&credentials).await else { return };
+                        let Ok(restarted) = self.restart(&credentials).await else { return };
                         let _ = reply.send(restarted);
                     }
                     Some(Order::Leave { done }) => {
@@ -194,27 +200,27 @@ impl Speaker {
         }
     }
 
-    async fn restart(&mut self, credentials: &Credentials) -> Option<Restarted> {
-        self.offer = credentials.put_into(&self.offer);
+    /// `None`: no answer that could be read came in time.
+    async fn restart(&mut self, credentials: &Credentials) -> Result<Option<Restarted>, Ended> {
+        let sdp = credentials.put_into(&self.offer);
         self.description_id += 1;
         let offer = SessionDescription {
             r#type: "offer".to_owned(),
-            sdp: self.offer.clone(),
+            sdp: sdp.clone(),
             id: self.description_id,
             ..SessionDescription::default()
         };
         self.participant.request(signal_request::Message::Offer(offer));
         loop {
-            match timeout(ANSWER_MAX, self.outgoing.next()).await.ok()? {
-                Next::Write(Message::Answer(answer)) => {
-                    let answer = Description::parse(&answer.sdp).ok()?;
-                    self.etag = Credentials::of(&answer)?.ufrag;
-                    return Some(Restarted {
-                        etag: self.etag.clone(),
-                        fragment: fragment::of_answer(&answer)?,
-                    });
+            let Ok(next) = timeout(ANSWER_MAX, self.outgoing.next()).await else { return Ok(None) };
+            match next {
+                Next::Write(Message::Answer(answer)) if answer.id == self.description_id => {
+                    let Some(restarted) = restarted(&answer.sdp) else { return Ok(None) };
+                    self.offer = sdp;
+                    self.etag.clone_from(&restarted.etag);
+                    return Ok(Some(restarted));
                 }
-                Next::Write(Message::Leave(_)) | Next::Close => return None,
+                Next::Write(Message::Leave(_)) | Next::Close => return Err(Ended),
                 Next::Write(_) => {}
             }
         }
@@ -243,6 +249,15 @@ impl Drop for Forget {
     fn drop(&mut self) {
         self.sessions.lock().remove(&self.id);
     }
+}
+
+/// The room has let the participant go.
+#[derive(Clone, Copy, Debug)]
+struct Ended;
+
+fn restarted(answer: &str) -> Option<Restarted> {
+    let answer = Description::parse(answer).ok()?;
+    Some(Restarted { etag: Credentials::of(&answer)?.ufrag, fragment: fragment::of_answer(&answer)? })
 }
 
 fn welcome(joined: JoinResponse, answer: SessionDescription) -> Result<Welcome, Denied> {

@@ -88,7 +88,7 @@ test('a page publishes by WHIP, another plays by WHEP, an SDK sees a participant
 
   const deleted = await fetch(`${stage.server.http}${player.headers.location}`, { method: 'DELETE', headers: auth(await token('player')) });
   assert.equal(deleted.status, 200);
-  await until('the player has left', 10_000, () => watcher.evaluate(() => ![...window.room.remoteParticipants.values()].some((one) => one.identity === 'player')));
+  await until('the player has left', 30_000, () => watcher.evaluate(() => ![...window.room.remoteParticipants.values()].some((one) => one.identity === 'player')));
   const again = await fetch(`${stage.server.http}${player.headers.location}`, { method: 'DELETE', headers: auth(await token('player')) });
   assert.equal(again.status, 404);
 

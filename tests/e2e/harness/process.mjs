@@ -125,7 +125,15 @@ function readable(hex) {
   return zeros ? (bytes[15] ? `::${bytes[15]}` : '::') : bytes.toString('hex');
 }
 
+// One that is free for TCP and for UDP: some tests want it for the one, some for the other.
 export async function freePort() {
+  for (;;) {
+    const port = await freeTcpPort();
+    if (await udpPortIsFree(port)) return port;
+  }
+}
+
+async function freeTcpPort() {
   const listener = createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const { port } = listener.address();

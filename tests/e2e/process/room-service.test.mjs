@@ -110,7 +110,7 @@ test('who is in a room is listed, changed, told and sent away', async () => {
   );
   assert.deepEqual(await rooms.getParticipant('stage', 'alice'), changed);
   await alice.response('update', ({ participants }) => participants.some(({ name }) => name === 'Alice'));
-  const renewed = await until('a token that says the same', 10_000, async () => {
+  const renewed = await until('a token that says the same', 30_000, async () => {
     const { value } = await alice.response('refreshToken');
     const payload = JSON.parse(Buffer.from(value.split('.')[1], 'base64url'));
     return payload.video.canPublishData === false && payload;

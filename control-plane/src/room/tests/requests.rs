@@ -21,7 +21,8 @@ use crate::config::Config;
 use crate::room::join::Arrival;
 use crate::room::tests::client::Client;
 use crate::room::tests::joining::only;
-use crate::room::tests::{Heard, World, arrival};
+use crate::room::tests::publishing::call;
+use crate::room::tests::{Heard, World, arrival, single};
 
 fn names(heard: &[Heard]) -> Vec<&'static str> {
     heard.iter().map(Heard::name).collect()
@@ -308,4 +309,17 @@ fn nobody_hears_that_a_hidden_participant_speaks() {
     world.hear(&alice);
     speakers(&mut world, &[(&hidden, 0.5)]);
     assert_eq!(names(&world.hear(&alice)), [""; 0]);
+}
+
+#[test]
+fn what_is_sent_again_after_a_pause_has_new_sources() {
+    let mut call = call(single("alice"), single("bob"), TrackType::Video);
+    let before = call.subscription().expect("bob receives");
+    call.bob.receive(&mut call.world, false);
+    assert_eq!(call.subscription(), None);
+    call.bob.receive(&mut call.world, true);
+    call.settle();
+    let after = call.subscription().expect("bob receives again");
+    assert_eq!(after.id, before.id);
+    assert!(after.ssrc != before.ssrc && after.rtx_ssrc != before.rtx_ssrc);
 }
