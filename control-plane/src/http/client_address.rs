@@ -1,6 +1,6 @@
 //! Where a request comes from, if it came by way of a proxy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
@@ -27,7 +27,7 @@ pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
 fn claimed(headers: &HeaderMap) -> Option<IpAddr> {
     [CF_CONNECTING_IP, X_FORWARDED_FOR, X_REAL_IP].iter().find_map(|name| {
         let value = headers.get(*name)?.to_str().ok()?;
-        value.split(',').next()?.trim().parse().ok()
+        parse(value.split(',').next()?.as_bytes())
     })
 }
 
@@ -36,7 +36,7 @@ fn claimed(headers: &HeaderMap) -> Option<IpAddr> {
 fn behind(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let mut lists = headers.get_all(X_FORWARDED_FOR).iter().rev().peekable();
     if lists.peek().is_none() {
-        return headers.get(X_REAL_IP)?.to_str().ok()?.trim().parse().ok();
+        return parse(headers.get(X_REAL_IP)?.as_bytes());
     }
     let mut nearest = None;
     // By hop, not by list: what a client put into it must not make what a proxy added unreadable.
@@ -50,8 +50,12 @@ fn behind(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     nearest
 }
 
+/// With a port or without one: some proxies write it. An IPv6 address stands in brackets then (RFC 7239 §6), and with some even
+/// without one.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
-    std::str::from_utf8(hop).ok()?.trim().parse().ok()
+    let hop = std::str::from_utf8(hop).ok()?.trim();
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 const CF_CONNECTING_IP: &str = "cf-connecting-ip";
@@ -86,6 +90,7 @@ mod tests {
                 ],
                 "192.0.2.1",
             ),
+            ("with a port", &[("x-forwarded-for", "192.0.2.1:4711")], "192.0.2.1"),
             ("nonsense", &[("x-forwarded-for", "localhost")], "127.0.0.1"),
         ] {
             assert_eq!(found(headers, "127.0.0.1", &[]), expected, "{name}");
@@ -116,6 +121,11 @@ mod tests {
                 "192.0.2.1",
             ),
             ("proxies only", "10.0.0.1", &[("x-forwarded-for", "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+            ("ports", "10.0.0.1", &[("x-forwarded-for", "192.0.2.1:4711, 10.0.0.2:80")], "192.0.2.1"),
+            ("IPv6 and a port", "10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:4711")], "2001:db8::1"),
+            ("IPv6 in brackets", "10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]")], "2001:db8::1"),
+            ("the other header with a port", "10.0.0.1", &[("x-real-ip", "192.0.2.1:4711")], "192.0.2.1"),
+            ("no port", "10.0.0.1", &[("x-forwarded-for", "192.0.2.1:x")], "10.0.0.1"),
             ("nonsense before a proxy", "10.0.0.1", &[("x-forwarded-for", "x, 10.0.0.2")], "10.0.0.2"),
             ("nonsense", "10.0.0.1", &[("x-forwarded-for", "x")], "10.0.0.1"),
             ("the other header", "10.0.0.1", &[("x-real-ip", "192.0.2.1")], "192.0.2.1"),
