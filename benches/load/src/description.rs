@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use sdp::attribute::{Direction, Extension, Fingerprint, Msid, Rid, SetupRole, Simulcast, SimulcastStream};
+use sdp::attribute::{
+    Direction, Extension, Fingerprint, Msid, Rid, SetupRole, Simulcast, SimulcastStream, SourceAttribute,
+};
 use sdp::codec::Codec;
 use sdp::section::{Kind, MediaSection};
 use sdp::session::Session;
@@ -71,9 +73,10 @@ pub fn candidate(line: &str) -> Option<SocketAddr> {
     usable.then(|| Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?)))?
 }
 
-/// The publisher's offer of one track.
+/// The publisher's offer of one track. Sound declares its stream, as browsers do: servers may know no other way to tell whose it
+/// is. The streams of a picture are told by their rids.
 #[must_use]
-pub fn offer(local: &Local, media: Media, track: &str) -> Session {
+pub fn offer(local: &Local, media: Media, track: &str, ssrc: u32) -> Session {
     let mut section = match media {
         Media::Audio => MediaSection::new(Kind::Audio, RTP.to_owned()),
         Media::Video | Media::None => MediaSection::new(Kind::Video, RTP.to_owned()),
@@ -83,6 +86,10 @@ pub fn offer(local: &Local, media: Media, track: &str) -> Session {
         section.codecs =
             vec![codec(OPUS, "opus", 48_000, Some(2), "minptime=10;useinbandfec=1", &["transport-cc"])];
         section.extensions = AUDIO_EXTENSIONS.iter().map(extension).collect();
+        let attribute =
+            |name: &str, value: String| SourceAttribute { ssrc, name: name.to_owned(), value: Some(value) };
+        section.source_attributes =
+            vec![attribute("cname", "load".to_owned()), attribute("msid", format!("load {track}"))];
     } else {
         let feedback = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
         section.codecs = vec![
@@ -105,9 +112,9 @@ pub fn offer(local: &Local, media: Media, track: &str) -> Session {
     session(vec![section])
 }
 
-/// What a section's answer lets us send; `None` if the server refuses it or chose another codec.
+/// What a section's answer lets us send; `None` if the server refuses it or chose another codec. Sound goes under `ssrc`.
 #[must_use]
-pub fn agreed(answer: &Session, media: Media) -> Option<Track> {
+pub fn agreed(answer: &Session, media: Media, ssrc: u32) -> Option<Track> {
     let section = answer.sections.first().filter(|section| !section.is_rejected())?;
     let name = if media == Media::Audio { "opus" } else { "VP8" };
     let codec = section.codecs.iter().find(|codec| codec.is(name))?;
@@ -119,6 +126,7 @@ pub fn agreed(answer: &Session, media: Media) -> Option<Track> {
     let format = Format {
         mid: section.mid.clone().unwrap_or_default(),
         rid: None,
+        ssrc: (media == Media::Audio).then_some(ssrc),
         payload_type: codec.payload_type,
         rtx_payload_type: rtx.map(|rtx| rtx.payload_type),
         clock_rate: codec.clock_rate,
@@ -296,21 +304,23 @@ mod tests {
 
     #[test]
     fn offer_can_be_read_and_declares_what_the_packets_will_say() {
-        let read = Session::parse(&offer(&local(), Media::Video, "track").to_string()).unwrap();
+        let read = Session::parse(&offer(&local(), Media::Video, "track", 7).to_string()).unwrap();
         let section = &read.sections[0];
         assert_eq!(section.rids.iter().map(|rid| &*rid.id).collect::<Vec<_>>(), ["q", "h", "f"]);
         assert_eq!(section.simulcast.as_ref().unwrap().send.len(), 3);
         assert_eq!(section.msids[0].track, "track");
         assert_eq!(section.setup, Some(SetupRole::ActPass));
-        let Some(Track::Camera(format)) = agreed(&read, Media::Video) else { panic!("no camera") };
+        let Some(Track::Camera(format)) = agreed(&read, Media::Video, 7) else { panic!("no camera") };
         assert_eq!((format.payload_type, format.rtx_payload_type), (96, Some(97)));
         assert_eq!((format.extensions.rid, format.extensions.transport_sequence), (Some(10), Some(3)));
-        assert!(agreed(&read, Media::Audio).is_none());
+        assert!(agreed(&read, Media::Audio, 7).is_none());
 
-        let read = Session::parse(&offer(&local(), Media::Audio, "track").to_string()).unwrap();
-        assert!(
-            matches!(agreed(&read, Media::Audio), Some(Track::Microphone(format)) if format.clock_rate == 48_000)
-        );
+        assert_eq!(section.source_attributes, []);
+
+        let read = Session::parse(&offer(&local(), Media::Audio, "track", 7).to_string()).unwrap();
+        assert!(read.sections[0].source_attributes.iter().all(|attribute| attribute.ssrc == 7));
+        let Some(Track::Microphone(format)) = agreed(&read, Media::Audio, 7) else { panic!("no sound") };
+        assert_eq!((format.clock_rate, format.ssrc), (48_000, Some(7)));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Extensions {
 pub struct Format {
     pub mid: String,
     pub rid: Option<&'static str>,
+    /// As it was declared; `None`: mid and rid tell whose the stream is.
+    pub ssrc: Option<u32>,
     pub payload_type: u8,
     /// Of retransmissions, if they were agreed on.
     pub rtx_payload_type: Option<u8>,
@@ -66,7 +68,7 @@ impl Stream {
     pub fn new(format: Format) -> Self {
         let mut random = rand::rng();
         Self {
-            ssrc: Ssrc(random.random_range(1..u32::MAX)),
+            ssrc: Ssrc(format.ssrc.unwrap_or_else(|| random.random_range(1..u32::MAX))),
             rtx_ssrc: Ssrc(random.random_range(1..u32::MAX)),
             format,
             // In the lower half, as senders choose it for SRTP's sake (RFC 3711 §3.3.1).
@@ -186,6 +188,7 @@ mod tests {
         Stream::new(Format {
             mid: "1".to_owned(),
             rid: Some("h"),
+            ssrc: None,
             payload_type: 96,
             rtx_payload_type: Some(97),
             clock_rate: 90_000,

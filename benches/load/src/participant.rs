@@ -82,7 +82,8 @@ pub async fn live(
     let (handshakes, mut shaken) = mpsc::channel(2);
     let primary =
         if plan.publishes == Media::None { SignalTarget::Subscriber } else { SignalTarget::Publisher };
-    let mut participant = Participant { shared, plan, publisher: None, subscriber: None, handshakes };
+    let ssrc = rand::random_range(1..u32::MAX);
+    let mut participant = Participant { shared, plan, ssrc, publisher: None, subscriber: None, handshakes };
     let mut joined = Some(joined);
     let mut pings = interval(PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,6 +114,8 @@ pub async fn live(
 struct Participant {
     shared: Arc<Shared>,
     plan: Plan,
+    /// Of the sound that it publishes.
+    ssrc: u32,
     publisher: Option<Side>,
     subscriber: Option<Side>,
     handshakes: mpsc::Sender<(SignalTarget, Result<(), dtls::Failure>)>,
@@ -145,16 +148,16 @@ impl Participant {
     }
 
     fn offer(&mut self) -> Result<Vec<Request>, Failure> {
-        let (media, track) = (self.plan.publishes, self.track());
+        let (media, track, ssrc) = (self.plan.publishes, self.track(), self.ssrc);
         let side = self.side(SignalTarget::Publisher)?;
-        let sdp = description::offer(&side.local, media, &track).to_string();
+        let sdp = description::offer(&side.local, media, &track, ssrc).to_string();
         let trickle = side.trickle(SignalTarget::Publisher);
         Ok(vec![Request::Offer(session_description("offer", sdp, 1)), trickle])
     }
 
     fn answered(&mut self, answer: &SessionDescription) -> Result<Vec<Request>, Failure> {
         let session = Session::parse(&answer.sdp).map_err(Failure::Description)?;
-        let track = description::agreed(&session, self.plan.publishes).ok_or(Failure::Track)?;
+        let track = description::agreed(&session, self.plan.publishes, self.ssrc).ok_or(Failure::Track)?;
         let remote = Remote::of(&session).ok_or(Failure::Credentials)?;
         let id = self.plan.id;
         let begins = self.begin(SignalTarget::Publisher, &remote)?;

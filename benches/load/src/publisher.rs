@@ -348,6 +348,7 @@ mod tests {
         Format {
             mid: "0".to_owned(),
             rid: None,
+            ssrc: None,
             payload_type,
             rtx_payload_type: Some(97),
             clock_rate: 90_000,
