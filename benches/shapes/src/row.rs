@@ -36,7 +36,7 @@ pub struct Row {
     pub resident_kb: u64,
     /// Datagrams per send, over the whole run; none if the server does not tell.
     pub train: Option<f64>,
-    /// What the media plane counted of its I/O.
+    /// What the media plane counted of its I/O, of copies, and of what it left out.
     pub io: BTreeMap<String, u64>,
     /// The load generator's report.
     pub load: Value,
@@ -46,6 +46,23 @@ impl Row {
     #[must_use]
     pub fn report(&self) -> Report {
         Report::deserialize(&self.load).unwrap_or_default()
+    }
+
+    /// Copies that a worker left out because it did not keep up, by those that it should have sent, over the whole run. No number
+    /// is missing for them, so that nobody else notices.
+    #[must_use]
+    pub fn left_out(&self) -> f64 {
+        let count = |name| self.io.get(name).copied().unwrap_or_default();
+        let (left_out, sent) = (count("copy_discarded_shed"), count("copies_sent"));
+        #[expect(clippy::cast_precision_loss, reason = "packets of minutes")]
+        let share = left_out as f64 / (left_out + sent).max(1) as f64;
+        share
+    }
+
+    /// Everybody got media, and next to all of it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.report().is_whole() && self.left_out() <= LEFT_OUT_MAX
     }
 
     /// The same of what was measured in turn, and of nothing else.
@@ -69,6 +86,11 @@ impl Row {
         OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
     }
 }
+
+/// While everybody joins, a moment's load may be more than the load that is measured.
+const LEFT_OUT_MAX: f64 = 0.01;
+/// Those of the media plane's counters that are kept, beside those of its I/O.
+pub const KEPT: [&str; 4] = ["copies_sent", "copy_discarded_shed", "nacks_shed", "overload_step"];
 
 /// All rows of a file.
 pub fn read(file: &Path) -> io::Result<Vec<Row>> {

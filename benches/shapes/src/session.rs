@@ -110,7 +110,7 @@ impl Session {
         let outcome = self.loader.run(shape, &self.place.url(), &server)?;
         // After the run: asking meanwhile would be work of the server's.
         let mut io = server.counters();
-        io.retain(|name, _| name.starts_with("io_"));
+        io.retain(|name, _| name.starts_with("io_") || row::KEPT.contains(&name.as_str()));
         let row = Row {
             began: self.began.clone(),
             provisional: self.provisional,
@@ -144,7 +144,7 @@ fn shares(passed: u32) -> Vec<(&'static str, u32)> {
 
 fn verdict(row: &Row) -> Verdict {
     let report = row.report();
-    match (report.is_whole(), report.loader_is_bottleneck) {
+    match (row.is_whole(), report.loader_is_bottleneck) {
         (true, _) => Verdict::Passed,
         (false, true) => Verdict::LoaderBusy,
         (false, false) => Verdict::Lost,
@@ -157,6 +157,9 @@ fn summary(row: &Row) -> String {
     if let Some(cpu) = report.cpu_us() {
         parts.push(format!("{cpu:.2} us CPU per packet, {:.0} packets/s", report.packets_per_second));
         parts.push(format!("loss {:.3} %", report.lost() * 100.0));
+    }
+    if row.left_out() > 0.0 {
+        parts.push(format!("{:.2} % left out under load", row.left_out() * 100.0));
     }
     if report.dead() > 0 {
         parts.push(format!("{} OF {} SUBSCRIPTIONS GOT NOTHING", report.dead(), report.subscriptions));
@@ -207,6 +210,12 @@ mod tests {
                 "loss": loss, "subscriptions": 50, "subscriptions_live": live, "loader_is_bottleneck": busy,
             });
             assert_eq!(verdict(&row), expected, "{loss} {live} {busy}");
+        }
+        for (left_out, expected) in [(10, Verdict::Passed), (11, Verdict::Lost)] {
+            let mut row = row("1", "ramp", "epoll", 1, 2.0);
+            row.io.insert("copies_sent".to_owned(), 1_000 - left_out);
+            row.io.insert("copy_discarded_shed".to_owned(), left_out);
+            assert_eq!(verdict(&row), expected, "{left_out} of 1000 left out");
         }
     }
 

@@ -78,7 +78,7 @@ fn latency(rows: &[&Row], name: &str, limit_us: f64) -> Option<Target> {
 }
 
 fn most(rows: &[&Row]) -> Option<Target> {
-    let passed = rows.iter().map(|row| row.report()).filter(Report::is_whole);
+    let passed = rows.iter().filter(|row| row.is_whole()).map(|row| row.report());
     let most = Spread::of(passed.map(|report| report.packets_per_second))?.max;
     let busy = rows.iter().any(|row| row.report().loader_is_bottleneck);
     let note = if busy { ", where the load generator is the bottleneck" } else { "" };
