@@ -110,13 +110,19 @@ async fn remove_participant(
     site: Site,
     request: RoomParticipantIdentity,
 ) -> Result<RemoveParticipantResponse, Error> {
-    if let Ok(issued_from @ 1..) = u64::try_from(request.revoke_token_ts) {
-        let bearer = Bearer::Identity(request.identity.clone());
-        let subject = Subject { room: request.room.clone(), bearer };
-        site.registry.revocations().revoke_before(SystemTime::now(), subject, issued_from)?;
-    }
+    // First, so that nobody comes back in between; but whether it is kept or not, the participant goes.
+    let revoked = match u64::try_from(request.revoke_token_ts) {
+        Ok(issued_from @ 1..) => {
+            let bearer = Bearer::Identity(request.identity.clone());
+            let subject = Subject { room: request.room.clone(), bearer };
+            site.registry.revocations().revoke_before(SystemTime::now(), subject, issued_from)
+        }
+        _ => Ok(()),
+    };
     let call = Call::RemoveParticipant { identity: request.identity };
-    match site.registry.call(&request.room, call).await {
+    let removed = site.registry.call(&request.room, call).await;
+    revoked?;
+    match removed {
         Ok(Answer::Done) => Ok(RemoveParticipantResponse {}),
         Err(CallError::RoomNotFound | CallError::ParticipantNotFound) => {
             Err(Error::plain(Code::NotFound, "participant not found"))

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::dispatcher::Settings;
 use crate::agent::service::Agents;
 use crate::auth::grants::{Claims, SipGrant, VideoGrant};
-use crate::auth::revocation::Revocations;
+use crate::auth::revocation::{Bearer, Revocations, Subject};
 use crate::auth::token::Keys;
 use crate::config::Config;
 use crate::config::live::Live;
@@ -346,7 +346,9 @@ async fn a_revoked_token_is_good_for_nothing_until_that_is_lifted() {
         ("of nobody", json!({ "until": "4102444800" }), 400),
         ("of two", json!({ "identity": "a", "tokenId": "t1", "until": 4_102_444_800_u64 }), 400),
         ("by a name too long", json!({ "identity": "x".repeat(1_025), "until": 4_102_444_800_u64 }), 400),
-        ("in another room", json!({ "room": "s", "token_id": "t1" }), 401),
+        ("in another room", json!({ "room": "s", "token_id": "t1", "until": 0 }), 401),
+        ("without a time", json!({ "room": "r", "token_id": "t1" }), 400),
+        ("without a time, said", json!({ "room": "r", "token_id": "t1", "until": null }), 400),
         ("in the room of the grant", json!({ "room": "r", "token_id": "t1", "until": "4102444800" }), 200),
     ] {
         assert_eq!(revoke(&body).send(&site).await.0, expected, "{name}");
@@ -356,8 +358,28 @@ async fn a_revoked_token_is_good_for_nothing_until_that_is_lifted() {
     assert_eq!((status, body.as_slice()), (200, &br#"{"removed":0}"#[..]));
     let (status, _, body) = list().send(&site).await;
     assert_eq!((status, body.as_slice()), (401, &b"invalid token, error: token is revoked"[..]));
-    assert_eq!(revoke(&json!({ "tokenId": "t1" })).send(&site).await.0, 200);
+    assert_eq!(revoke(&json!({ "tokenId": "t1", "until": 0 })).send(&site).await.0, 200);
     assert_eq!(list().send(&site).await.0, 200);
+}
+
+#[tokio::test]
+async fn who_is_not_kept_from_coming_back_is_an_error() {
+    let site = site();
+    let remove = |name: &str| json!({ "room": "r", "identity": name, "revokeTokenTs": "1800000000" });
+    let ban = |name: &str| json!({ "room": "r", "identity": name, "until": "4102444800" });
+    let long = "x".repeat(1_025);
+    let removal = |name: &str| Call::of("RoomService/RemoveParticipant", &remove(name));
+    assert_eq!(removal(&long).send(&site).await.0, 400);
+    assert_eq!(revoke(&ban(&long)).send(&site).await.0, 400);
+    assert!(site.registry.revocations().is_empty());
+    for index in 0..4_096 {
+        let bearer = Bearer::Identity(index.to_string());
+        let subject = Subject { room: "r".to_owned(), bearer };
+        site.registry.revocations().ban(SystemTime::now(), subject, u64::MAX).unwrap();
+    }
+    assert_eq!(removal("alice").send(&site).await.0, 429);
+    assert_eq!(revoke(&ban("alice")).send(&site).await.0, 429);
+    assert_eq!(removal("7").send(&site).await.0, 404, "it is kept, and nobody is there");
 }
 
 #[tokio::test]

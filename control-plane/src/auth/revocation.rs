@@ -11,7 +11,15 @@ use crate::auth::grants::Claims;
 
 #[derive(Debug, Default)]
 pub struct Revocations {
-    entries: Mutex<HashMap<Subject, Entry>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// By room, none of them empty.
+    rooms: HashMap<String, HashMap<Bearer, Entry>>,
+    /// Of all rooms together.
+    len: usize,
 }
 
 /// Whom or what a revocation is about. Without a room: everywhere.
@@ -40,19 +48,29 @@ struct Entry {
     kept_until: u64,
 }
 
-/// There are as many as are kept.
+/// Why a revocation is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many revocations")]
-pub struct Full;
+pub enum RevocationError {
+    /// There are as many as are kept, of the room or of all.
+    #[error("too many revocations")]
+    Full,
+    #[error("the name is too long to be one")]
+    NameTooLong,
+}
 
 impl Revocations {
     /// Not before `until`; a time that is over lifts it.
-    pub fn ban(&self, now: SystemTime, subject: Subject, until: u64) -> Result<(), Full> {
+    pub fn ban(&self, now: SystemTime, subject: Subject, until: u64) -> Result<(), RevocationError> {
         self.change(now, subject, |entry| Entry { banned_until: until, ..entry })
     }
 
     /// Only with a token that is valid from `issued_from` on, or later.
-    pub fn revoke_before(&self, now: SystemTime, subject: Subject, issued_from: u64) -> Result<(), Full> {
+    pub fn revoke_before(
+        &self,
+        now: SystemTime,
+        subject: Subject,
+        issued_from: u64,
+    ) -> Result<(), RevocationError> {
         let kept_until = seconds(now).saturating_add(KEPT.as_secs());
         self.change(now, subject, |entry| Entry { issued_from, kept_until, ..entry })
     }
@@ -61,7 +79,7 @@ impl Revocations {
     #[must_use]
     pub fn concern(&self, now: SystemTime, room: &str, claims: &Claims) -> bool {
         let entries = self.lock();
-        if entries.is_empty() {
+        if entries.len == 0 {
             return false;
         }
         let now = seconds(now);
@@ -69,11 +87,11 @@ impl Revocations {
             (!claims.identity.is_empty()).then(|| Bearer::Identity(claims.identity.clone())),
             (!claims.token_id.is_empty()).then(|| Bearer::Token(claims.token_id.clone())),
         ];
-        let subjects = bearers.into_iter().flatten().flat_map(|bearer| {
-            let everywhere = Subject { room: String::new(), bearer: bearer.clone() };
-            [everywhere, Subject { room: room.to_owned(), bearer }]
+        let mut found = bearers.iter().flatten().flat_map(|bearer| {
+            let everywhere = entries.get("", bearer);
+            everywhere.into_iter().chain(entries.get(room, bearer))
         });
-        subjects.filter_map(|subject| entries.get(&subject)).any(|entry| {
+        found.any(|entry| {
             now < entry.banned_until || claims.not_before.unwrap_or_default() < entry.issued_from
         })
     }
@@ -81,7 +99,7 @@ impl Revocations {
     /// Whether there is a ban just now.
     #[must_use]
     pub fn holds(&self, now: SystemTime, subject: &Subject) -> bool {
-        self.lock().get(subject).is_some_and(|entry| seconds(now) < entry.banned_until)
+        self.lock().get(&subject.room, &subject.bearer).is_some_and(|entry| seconds(now) < entry.banned_until)
     }
 
     /// Whether a token is not valid for anything any more.
@@ -93,12 +111,12 @@ impl Revocations {
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().len
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().len == 0
     }
 
     fn change(
@@ -106,27 +124,64 @@ impl Revocations {
         now: SystemTime,
         subject: Subject,
         change: impl FnOnce(Entry) -> Entry,
-    ) -> Result<(), Full> {
+    ) -> Result<(), RevocationError> {
+        if subject.room.len().max(subject.bearer.name().len()) > NAME_LEN_MAX {
+            return Err(RevocationError::NameTooLong);
+        }
         let now = seconds(now);
         let mut entries = self.lock();
-        if entries.len() >= ENTRIES_MAX && !entries.contains_key(&subject) {
-            entries.retain(|_, entry| !entry.is_over(now));
-            if entries.len() >= ENTRIES_MAX {
-                return Err(Full);
-            }
-        }
-        let changed = change(entries.get(&subject).copied().unwrap_or_default());
+        let known = entries.get(&subject.room, &subject.bearer).copied();
+        let changed = change(known.unwrap_or_default());
         if changed.is_over(now) {
             entries.remove(&subject);
-        } else {
-            entries.insert(subject, changed);
+            return Ok(());
         }
+        if known.is_none() && entries.is_full_for(&subject.room) {
+            entries.forget_over(now);
+            if entries.is_full_for(&subject.room) {
+                return Err(RevocationError::Full);
+            }
+        }
+        entries.insert(subject, changed);
         Ok(())
     }
 
     /// A panic while the map is locked cannot leave it half changed.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Subject, Entry>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    fn get(&self, room: &str, bearer: &Bearer) -> Option<&Entry> {
+        self.rooms.get(room)?.get(bearer)
+    }
+
+    fn insert(&mut self, subject: Subject, entry: Entry) {
+        let former = self.rooms.entry(subject.room).or_default().insert(subject.bearer, entry);
+        self.len += usize::from(former.is_none());
+    }
+
+    fn remove(&mut self, subject: &Subject) {
+        let Some(of_room) = self.rooms.get_mut(&subject.room) else { return };
+        self.len -= usize::from(of_room.remove(&subject.bearer).is_some());
+        if of_room.is_empty() {
+            self.rooms.remove(&subject.room);
+        }
+    }
+
+    /// Who administers one room does not take the place of the others'. What holds everywhere has no such bound.
+    fn is_full_for(&self, room: &str) -> bool {
+        let of_room = || self.rooms.get(room).map_or(0, HashMap::len);
+        self.len >= ENTRIES_MAX || (!room.is_empty() && of_room() >= ENTRIES_OF_ROOM_MAX)
+    }
+
+    fn forget_over(&mut self, now: u64) {
+        self.rooms.retain(|_, of_room| {
+            of_room.retain(|_, entry| !entry.is_over(now));
+            !of_room.is_empty()
+        });
+        self.len = self.rooms.values().map(HashMap::len).sum();
     }
 }
 
@@ -159,8 +214,11 @@ fn seconds(time: SystemTime) -> u64 {
 
 /// Hardly a token is valid for longer.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// Some 10 MB.
+/// As long as limits let names be by default, and then some.
+const NAME_LEN_MAX: usize = 1_024;
+/// Some 10 MB with names as they are; 140 MB if each is as long as it may be.
 const ENTRIES_MAX: usize = 65_536;
+const ENTRIES_OF_ROOM_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -241,12 +299,37 @@ mod tests {
     #[test]
     fn there_are_only_so_many_and_those_that_are_over_make_room() {
         let revocations = Revocations::default();
-        for index in 0..ENTRIES_MAX {
-            revocations.ban(at(NOW), identity("r", &index.to_string()), NOW + 60).unwrap();
+        let ban = |second: u64, room: &str, name: &str| {
+            revocations.ban(at(second), identity(room, name), second + 60)
+        };
+        for index in 0..ENTRIES_OF_ROOM_MAX {
+            ban(NOW, "r", &index.to_string()).unwrap();
         }
-        assert_eq!(revocations.ban(at(NOW), identity("r", "alice"), NOW + 60), Err(Full));
-        assert_eq!(revocations.ban(at(NOW), identity("r", "7"), NOW + 90), Ok(()), "it is there already");
-        assert_eq!(revocations.ban(at(NOW + 60), identity("r", "alice"), NOW + 90), Ok(()));
+        assert_eq!(ban(NOW, "r", "alice"), Err(RevocationError::Full), "of one room");
+        assert_eq!(revocations.ban(at(NOW), identity("r", "alice"), NOW), Ok(()), "there is nothing to keep");
+        assert_eq!(ban(NOW, "s", "alice"), Ok(()), "another room has places of its own");
+        for index in revocations.len()..ENTRIES_MAX {
+            ban(NOW, "", &index.to_string()).unwrap();
+        }
+        assert_eq!(ban(NOW, "", "alice"), Err(RevocationError::Full), "of all rooms");
+        assert_eq!(ban(NOW, "s", "bob"), Err(RevocationError::Full), "of all rooms");
+        assert_eq!(ban(NOW + 30, "r", "7"), Ok(()), "it is there already");
+        assert_eq!(ban(NOW + 60, "r", "alice"), Ok(()));
         assert_eq!(revocations.len(), 2);
+    }
+
+    #[test]
+    fn names_that_are_none_are_not_kept() {
+        let revocations = Revocations::default();
+        let long = "x".repeat(NAME_LEN_MAX + 1);
+        for subject in [identity("r", &long), token("r", &long), identity(&long, "alice")] {
+            assert_eq!(
+                revocations.revoke_before(at(NOW), subject.clone(), NOW),
+                Err(RevocationError::NameTooLong)
+            );
+            assert_eq!(revocations.ban(at(NOW), subject, NOW + 60), Err(RevocationError::NameTooLong));
+        }
+        assert_eq!(revocations.ban(at(NOW), identity(&long[1..], &long[1..]), NOW + 60), Ok(()));
+        assert_eq!(revocations.len(), 1);
     }
 }

@@ -66,13 +66,14 @@ impl Keys {
         Ok(claims)
     }
 
-    /// A token with the same grants, valid from `now` for `ttl`. `None` when the key is not ours.
+    /// A token with the same grants, valid until `ttl` from `now`. It is as old as the claims say, so that what revokes
+    /// a token revokes its refreshed ones; claims that are new are of `now`. `None` when the key is not ours.
     pub fn sign(&self, now: SystemTime, api_key: &str, claims: &Claims, ttl: Duration) -> Option<String> {
         let secrets = self.now();
         let secret = secrets.get(api_key)?;
         let claims = Claims {
             api_key: api_key.to_owned(),
-            not_before: Some(seconds(now)),
+            not_before: Some(claims.not_before.unwrap_or_else(|| seconds(now))),
             expires_at: Some(seconds(now).saturating_add(ttl.as_secs())),
             ..claims.clone()
         };
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn a_refreshed_token_keeps_every_grant() {
         let payload = json!({
-            "iss": "key", "sub": "alice", "exp": NOW + 600, "name": "Alice", "kind": "agent",
+            "iss": "key", "sub": "alice", "nbf": NOW - 60, "exp": NOW + 600, "name": "Alice", "kind": "agent",
             "kindDetails": ["cloud_agent"], "metadata": "m", "attributes": { "a": "b" }, "sha256": "s",
             "video": {
                 "roomCreate": true, "roomList": true, "roomRecord": true, "roomAdmin": true, "roomJoin": true,
@@ -317,8 +318,8 @@ mod tests {
         let refreshed = keys().sign(later, "key", &claims, Duration::from_secs(600)).unwrap();
         let again = keys().verify(&refreshed, later).unwrap();
         assert_eq!(again.expires_at, Some(NOW + 900));
-        assert_eq!(again.not_before, Some(NOW + 300));
-        let timeless = |claims: &Claims| Claims { expires_at: None, not_before: None, ..claims.clone() };
+        assert_eq!(again.not_before, Some(NOW - 60), "it is as old as it was");
+        let timeless = |claims: &Claims| Claims { expires_at: None, ..claims.clone() };
         assert_eq!(timeless(&again), timeless(&claims));
         let json = serde_json::to_value(timeless(&claims)).unwrap();
         let mut expected = payload;

@@ -178,6 +178,14 @@ impl Actor {
                 | Say::Close { .. }
                 | Say::Answered { .. } => true,
             });
+            // What was called for did not come about, or not all of it.
+            for say in &mut entry.says {
+                if let Say::Answered { answer, .. } = say
+                    && answer.is_ok()
+                {
+                    **answer = Err(CallError::Unavailable);
+                }
+            }
         }
     }
 

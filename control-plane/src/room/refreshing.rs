@@ -12,7 +12,9 @@ pub fn refresh(turn: &mut Turn<'_>, who: &ParticipantSid) {
     let Some(participant) = turn.participant_mut(who) else { return };
     participant.timers.refresh = Some(now.after(INTERVAL));
     let Some(connection) = participant.connection else { return };
-    let claims = participant.profile.claims.clone();
+    let mut claims = participant.profile.claims.clone();
+    // Nobody knows how old it is: it does not become younger by being refreshed, either.
+    claims.not_before.get_or_insert(0);
     // What is left of the original token's life, if that is longer.
     let expiry = Duration::from_secs(claims.expires_at.unwrap_or(0));
     let left = expiry.saturating_sub(Duration::from_micros(now.0));

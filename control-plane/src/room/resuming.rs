@@ -75,8 +75,9 @@ fn swap(
     let unnoticed = Time(now.0.saturating_sub(UNNOTICED_MAX_US)).max(participant.profile.joined_at);
     let absent_since = participant.absent_since.take().unwrap_or(unnoticed);
     let former = participant.connection.replace(connection);
-    participant.profile.claims.expires_at =
-        participant.profile.claims.expires_at.max(arrival.claims.expires_at);
+    let claims = &mut participant.profile.claims;
+    claims.expires_at = claims.expires_at.max(arrival.claims.expires_at);
+    claims.not_before = claims.not_before.max(arrival.claims.not_before);
     // Whatever failed has another chance.
     if participant.timers.cleanup.is_some() {
         participant.timers.cleanup = Some(now.after(RECOVERY_TIMEOUT));

@@ -1,7 +1,7 @@
 //! Rooms as tasks: what is said waits for what was written, and rooms come and go.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol::leave_request::Action;
 use livekit_protocol::signal_request::Message as Request;
@@ -12,7 +12,7 @@ use proto::media::v1 as proto;
 use proto::resource::Spec;
 use tokio::time::timeout;
 
-use crate::auth::revocation::Revocations;
+use crate::auth::revocation::{Bearer, Revocations, Subject};
 use crate::auth::token::Keys;
 use crate::config::Config;
 use crate::config::live::Live;
@@ -31,6 +31,10 @@ fn registry(planes: Vec<Plane>, config: Config) -> Arc<Registry> {
     registry_with(planes, config, Vec::new())
 }
 
+fn keys() -> Keys {
+    Keys::new([("key".to_owned(), "secret".to_owned())])
+}
+
 pub(super) fn registry_with(
     planes: Vec<Plane>,
     config: Config,
@@ -38,7 +42,7 @@ pub(super) fn registry_with(
 ) -> Arc<Registry> {
     Arc::new(Registry::new(Arc::new(Context {
         config: Live::new(config),
-        keys: Arc::new(Keys::new([("key".to_owned(), "secret".to_owned())])),
+        keys: Arc::new(keys()),
         planes: Planes::new(planes),
         server_info: ServerInfo::default(),
         listeners: Listeners::new(listeners),
@@ -354,6 +358,39 @@ async fn closed_rooms_are_forgotten_and_open_again() {
 }
 
 #[tokio::test]
+async fn a_refreshed_token_is_revoked_with_the_one_it_came_from() {
+    let mut stage = Stage::start().await;
+    let registry = registry(vec![stage.plane.clone()], Config::default());
+    let now = SystemTime::now();
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (name, identity, not_before, expected) in [
+        ("older", "alice", Some(seconds - 100), Some(JoinError::Revoked)),
+        ("of unknown age", "bob", None, Some(JoinError::Revoked)),
+        ("newer", "carol", Some(seconds - 10), None),
+    ] {
+        let mut arriving = arrival(identity);
+        arriving.claims.not_before = not_before;
+        let (first, mut outgoing) = join(arriving.clone());
+        let joining = tokio::spawn({
+            let registry = Arc::clone(&registry);
+            async move { registry.join(first).await }
+        });
+        stage.acknowledge_all().await;
+        let _joined = joining.await.unwrap().unwrap();
+        let token = loop {
+            if let Next::Write(Response::RefreshToken(token)) = next(&mut outgoing).await {
+                break token;
+            }
+        };
+        let claims = keys().verify(&token, now).unwrap();
+        let subject = Subject { room: arriving.room.clone(), bearer: Bearer::Identity(identity.to_owned()) };
+        registry.revocations().revoke_before(now, subject, seconds - 50).unwrap();
+        let again = Arrival { claims, ..arriving };
+        assert_eq!(registry.validate(&again).await.err(), expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_answered_when_what_it_changed_is_written() {
     let mut stage = Stage::start().await;
     let registry = registry(vec![stage.plane.clone()], Config::default());
@@ -371,4 +408,26 @@ async fn a_call_is_answered_when_what_it_changed_is_written() {
     stage.acknowledge(&written, Vec::new()).await;
     assert_eq!(calling.await.unwrap(), Ok(Answer::Done));
     assert_eq!(registry.call(&room, remove()).await, Err(CallError::ParticipantNotFound));
+}
+
+#[tokio::test]
+async fn a_call_fails_when_what_it_changed_is_refused() {
+    let mut stage = Stage::start().await;
+    let registry = registry(vec![stage.plane.clone()], Config::default());
+    let room = arrival("alice").room;
+    let (_alice, _outgoing) = inside(&registry, &mut stage, "alice").await;
+    let calling = tokio::spawn({
+        let (registry, room) = (Arc::clone(&registry), room.clone());
+        let call = Call::UpdateRoomMetadata { metadata: "m".to_owned() };
+        async move { registry.call(&room, call).await }
+    });
+    let written = stage.written().await;
+    assert_eq!(kinds(&written), ["room"]);
+    let refusal = proto::Refusal {
+        revision: written[0].revision,
+        reason: proto::RefusalReason::Limit.into(),
+        detail: "full".into(),
+    };
+    stage.acknowledge(&written, vec![refusal]).await;
+    assert_eq!(calling.await.unwrap(), Err(CallError::Unavailable));
 }
