@@ -1,7 +1,7 @@
 //! `GET /stats`: what this server does now, by room and by participant, as JSON. Metrics have no such labels.
 //!
-//! With `roomList`: the server, its rooms, and each of them by `?room=`. With `roomAdmin` and `room`: that room.
-//! `?participant=` leaves out the others.
+//! With `roomList`: the server, its rooms, and the counts of each of them by `?room=`. With `roomAdmin` and `room`: that
+//! room and who is in it. `?participant=` leaves out the others.
 
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::StatusCode;
@@ -25,6 +25,7 @@ pub async fn stats(
     let query = Query::parse(&query.unwrap_or_default());
     match subject(&grant, query.text("room")) {
         Some(Subject::Server) => axum::Json(server(&site)).into_response(),
+        Some(Subject::Counts(name)) => counts(&site, &name),
         Some(Subject::Room(name)) => room(&site, &name, query.text("participant")).await,
         None => Rejection::PERMISSIONS_DENIED.into_response(),
     }
@@ -34,16 +35,20 @@ pub async fn stats(
 #[derive(Debug, PartialEq, Eq)]
 enum Subject {
     Server,
+    /// Of a room, without who is in it.
+    Counts(String),
     Room(String),
 }
 
 /// `None`: the token does not allow it.
 fn subject(grant: &VideoGrant, room: &str) -> Option<Subject> {
-    if grant.room_list {
-        return Some(if room.is_empty() { Subject::Server } else { Subject::Room(room.to_owned()) });
+    let administers = grant.room_admin && !grant.room.is_empty();
+    match room {
+        "" if grant.room_list => Some(Subject::Server),
+        "" => administers.then(|| Subject::Room(grant.room.clone())),
+        room if administers && room == grant.room => Some(Subject::Room(room.to_owned())),
+        room => grant.room_list.then(|| Subject::Counts(room.to_owned())),
     }
-    let own = grant.room_admin && !grant.room.is_empty() && (room.is_empty() || room == grant.room);
-    own.then(|| Subject::Room(grant.room.clone()))
 }
 
 fn server(site: &Site) -> Value {
@@ -89,6 +94,13 @@ fn with_counts(mut value: Value, counts: &Counts) -> Value {
     value
 }
 
+fn counts(site: &Site, name: &str) -> Response {
+    match site.registry.rooms().iter().find(|(known, _)| known == name) {
+        Some((name, counts)) => axum::Json(with_counts(json!({ "name": name }), counts)).into_response(),
+        None => text(StatusCode::NOT_FOUND, "requested room does not exist"),
+    }
+}
+
 async fn room(site: &Site, name: &str, identity: &str) -> Response {
     let identity = Some(identity.to_owned()).filter(|identity| !identity.is_empty());
     match site.registry.call(name, Call::Statistics { identity }).await {
@@ -109,12 +121,16 @@ mod tests {
         let list = VideoGrant { room_list: true, ..VideoGrant::default() };
         let admin = VideoGrant { room_admin: true, room: "r".into(), ..VideoGrant::default() };
         let join = VideoGrant { room_join: true, room: "r".into(), ..VideoGrant::default() };
+        let both = VideoGrant { room_list: true, ..admin.clone() };
         let nowhere = VideoGrant { room_admin: true, ..VideoGrant::default() };
         let room = |name: &str| Some(Subject::Room(name.to_owned()));
         for (name, grant, asked, expected) in [
             ("no token", &VideoGrant::default(), "", None),
             ("who lists sees the server", &list, "", Some(Subject::Server)),
-            ("and every room", &list, "r", room("r")),
+            ("and how many are in every room", &list, "r", Some(Subject::Counts("r".to_owned()))),
+            ("who does both sees who is in that room", &both, "r", room("r")),
+            ("and how many are in another", &both, "s", Some(Subject::Counts("s".to_owned()))),
+            ("and the server", &both, "", Some(Subject::Server)),
             ("who administers sees that room", &admin, "r", room("r")),
             ("by itself", &admin, "", room("r")),
             ("and no other", &admin, "s", None),

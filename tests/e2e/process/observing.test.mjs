@@ -44,11 +44,16 @@ const enter = async (room, identity) => {
 
 test('statistics are for who administers, by server, room and participant', async () => {
   const clients = [await enter('r', 'alice'), await enter('r', 'bob'), await enter('s', 'carol')];
-  const all = await stats({ roomList: true });
-  assert.equal(all.status, 200);
+  const all = await until('everybody is counted', PATIENCE, async () => {
+    const answer = await stats({ roomList: true });
+    assert.equal(answer.status, 200);
+    return answer.body.rooms.reduce((sum, { participants }) => sum + participants, 0) === 3 && answer;
+  });
   assert.deepEqual([all.body.server.rooms, all.body.server.participants, all.body.server.ready], [2, 3, true]);
   assert.deepEqual(all.body.rooms.map(({ name, participants }) => [name, participants]), [['r', 2], ['s', 1]]);
   assert.equal(all.body.media_planes[0].attached, true);
+  const counted = await stats({ roomList: true }, '&room=r');
+  assert.deepEqual([counted.status, counted.body.name, counted.body.participants], [200, 'r', 2], 'how many, not who');
   const room = await stats({ roomAdmin: true, room: 'r' });
   assert.deepEqual(room.body.participants.map(({ identity }) => identity), ['alice', 'bob']);
   assert.equal(room.body.participants_left_out, 0);
