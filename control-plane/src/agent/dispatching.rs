@@ -7,10 +7,10 @@ use livekit_protocol::{
 
 use crate::agent::dispatcher::Dispatcher;
 use crate::agent::effect::Errand;
+use crate::agent::ending;
 use crate::agent::job::{JobId, unix_nanos};
-use crate::agent::rooms::{self, Dispatch};
+use crate::agent::rooms::{Dispatch, RoomOfAgents};
 use crate::agent::tally::Counted;
-use crate::agent::{ending, rooms::RoomOfAgents};
 use crate::room::admission;
 use crate::room::clock::Time;
 
@@ -34,7 +34,10 @@ pub fn create(
     room: &livekit::Room,
     request: CreateAgentDispatchRequest,
 ) -> Result<AgentDispatch, DispatchError> {
-    rooms::enter(desk, now, room);
+    // A room tells that it started before it answers anybody: what is not there now is over, or was followed by another.
+    if desk.rooms.get(&room.name).is_none_or(|known| known.sid != room.sid) {
+        return Err(DispatchError::RoomNotFound);
+    }
     let CreateAgentDispatchRequest { agent_name, room: _, metadata, restart_policy, deployment, attributes } =
         request;
     let wish = RoomAgentDispatch { agent_name, metadata, restart_policy, deployment, attributes };

@@ -54,7 +54,7 @@ impl RoomOfAgents {
 }
 
 /// A room as it is now, and its entry. One of the same name that was there before is over, whether we heard so or not.
-pub fn enter(desk: &mut Dispatcher, now: Time, room: &livekit::Room) {
+fn enter(desk: &mut Dispatcher, now: Time, room: &livekit::Room) {
     let is_another = desk.rooms.get(&room.name).is_some_and(|known| known.sid != room.sid);
     if is_another {
         forget(desk, now, &room.name);

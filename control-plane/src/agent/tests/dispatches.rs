@@ -62,12 +62,21 @@ fn a_dispatch_by_the_api_reaches_who_is_there_already() {
 }
 
 #[test]
-fn a_dispatch_may_come_before_the_room_says_that_it_started() {
+fn a_dispatch_is_for_the_room_that_was_meant_and_for_no_newer_one() {
     let mut bench = Bench::new();
-    let created = create(&mut bench, "echo").unwrap();
+    assert_eq!(create(&mut bench, "echo"), Err(DispatchError::RoomNotFound), "it has not started");
+    bench.start(&livekit::Room { sid: "RM_newer".to_owned(), ..room("r") }, &[]);
+    assert_eq!(create(&mut bench, "echo"), Err(DispatchError::RoomNotFound), "it is another");
+    assert_eq!(bench.list("r").len(), 1, "and keeps what it has");
+}
+
+#[test]
+fn dispatches_are_listed_by_room_and_id() {
+    let mut bench = Bench::new();
     bench.start(&room("r"), &[]);
+    let created = create(&mut bench, "echo").unwrap();
     let names: Vec<_> = bench.list("r").into_iter().map(|dispatch| dispatch.agent_name).collect();
-    assert_eq!(names, ["echo", ""]);
+    assert_eq!(names, ["", "echo"]);
     let one = dispatching::list(&bench.desk, "r", &created.id).unwrap();
     assert_eq!(one, [created]);
     assert_eq!(dispatching::list(&bench.desk, "r", "AD_other"), Ok(Vec::new()));
