@@ -186,6 +186,8 @@ impl Courier {
 
 impl Post {
     fn client(&self) -> Result<Client, reqwest::Error> {
+        // An error means that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Client::builder()
             .redirect(Policy::none())
             .no_proxy()
