@@ -103,6 +103,8 @@ fn assign(desk: &mut Dispatcher, now: Time, id: &JobId, worker_id: WorkerId, ans
         if moves && former != answer.participant_identity {
             room.agents.remove(&former);
         }
+        // Who had the name before may have been asked to leave.
+        room.leaving.remove(&answer.participant_identity);
         room.agents.insert(answer.participant_identity.clone(), id.clone());
     }
     desk.count(if moves { Counted::JobMoved } else { Counted::JobAssigned });

@@ -41,6 +41,9 @@ pub fn publish(turn: &mut Turn<'_>, who: &ParticipantSid, mut request: PublishDa
     turn.send(who, signal_response::Message::PublishDataTrackResponse(response));
     updating::announce(turn, who, Urgency::Now);
     updating::recount(turn);
+    if turn.participant(who).is_none_or(|participant| participant.profile.hidden()) {
+        return;
+    }
     let others: Vec<ParticipantSid> = turn
         .room
         .participants

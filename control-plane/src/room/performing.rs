@@ -208,7 +208,7 @@ const PAYLOAD_LEN_MAX: usize = 15 * 1024;
 const ERROR_LEN_MAX: usize = 256;
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(7);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Callers over HTTP do not wait longer either.
-const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// Less than callers over HTTP wait.
+const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(110);
 /// Of one room.
 const PENDING_MAX: usize = 1_024;

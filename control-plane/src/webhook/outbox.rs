@@ -3,6 +3,8 @@
 //! A thread of its own writes, for disks may be slow. Everything that came while it wrote goes with its next write.
 
 use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -280,7 +282,8 @@ impl Clerk {
 }
 
 fn open(directory: &Path) -> Store {
-    let made = std::fs::create_dir_all(directory).map_err(fjall::Error::from);
+    // Addresses of receivers may be secrets, and events tell who is where.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fjall::Error::from);
     match made.and_then(|()| Store::open(directory)) {
         Ok(store) => {
             tracing::info!(directory = %directory.display(), "webhooks: undelivered events are kept on disk");

@@ -42,7 +42,10 @@ impl Counters {
     pub(crate) fn dropped(&mut self, until_now: u32) {
         #[expect(clippy::cast_possible_truncation, reason = "counts on where the kernel's count wrapped")]
         let more = until_now.wrapping_sub(self.receive_dropped as u32);
-        self.receive_dropped += u64::from(more);
+        // A count that went back is an older one.
+        if more < 1 << 31 {
+            self.receive_dropped += u64::from(more);
+        }
     }
 
     /// The kernel took a message of `segments` packets and `len` bytes.

@@ -108,7 +108,8 @@ impl Overload {
         let before = core::mem::replace(&mut self.before, least);
         if least >= LATE || (lost && least >= LATE_IF_LOST) {
             self.behind_at = now;
-            return self.raise(now, least, before);
+            // One such window may be the end of a moment in which the worker did not run at all.
+            return (lost || self.step > 0 || before >= LATE) && self.raise(now, least, before);
         }
         if least >= SOON {
             self.behind_at = now;
@@ -239,9 +240,9 @@ mod tests {
     fn the_longer_the_queue_the_more_is_left_out() {
         for (name, waited_ms, expected) in [
             ("keeps up", 4, [0, 0, 0]),
-            ("a standing queue", 5, [1, 2, 3]),
-            ("a longer one", 15, [2, 4, 6]),
-            ("a very long one", 40, [4, 8, 12]),
+            ("a standing queue", 5, [0, 1, 2]),
+            ("a longer one", 15, [0, 2, 4]),
+            ("a very long one", 40, [0, 4, 8]),
         ] {
             let (mut overload, mut now) = started();
             assert_eq!(windows(&mut overload, &mut now, 3, waited_ms), expected, "{name}");
@@ -263,11 +264,11 @@ mod tests {
     #[test]
     fn a_queue_that_is_being_worked_off_is_left_to_it() {
         let (mut overload, mut now) = started();
-        let steps: Vec<u8> = [100, 80, 60, 40, 20, 6, 6]
+        let steps: Vec<u8> = [100, 100, 80, 60, 40, 20, 6, 6]
             .iter()
             .flat_map(|ms| windows(&mut overload, &mut now, 1, *ms))
             .collect();
-        assert_eq!(steps, [4, 4, 4, 4, 4, 4, 5]);
+        assert_eq!(steps, [0, 4, 4, 4, 4, 4, 4, 5]);
     }
 
     #[test]
@@ -293,9 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn one_stall_that_is_over_leaves_nothing_out() {
+        let (mut overload, mut now) = started();
+        for _ in 0..20 {
+            now += Duration::from_millis(150);
+            waited(&mut overload, now, Duration::from_millis(60));
+            assert!(!overload.judge(now));
+            windows(&mut overload, &mut now, 1, 0);
+            assert_eq!(overload.step(), 0);
+        }
+    }
+
+    #[test]
     fn less_is_left_out_step_by_step_once_the_worker_keeps_up_and_sooner_each_time() {
         let (mut overload, mut now) = started();
-        windows(&mut overload, &mut now, 3, 5);
+        windows(&mut overload, &mut now, 4, 5);
         let mut lowered_after = Vec::new();
         let mut since = now;
         while overload.step() > 0 {
@@ -326,7 +339,7 @@ mod tests {
     #[test]
     fn relapses_put_off_the_next_attempt() {
         let (mut overload, mut now) = started();
-        windows(&mut overload, &mut now, 1, 5);
+        windows(&mut overload, &mut now, 2, 5);
         let mut calm = Vec::new();
         for _ in 0..4 {
             let since = now;
@@ -334,7 +347,7 @@ mod tests {
                 windows(&mut overload, &mut now, 1, 1);
             }
             calm.push((now - since).as_millis());
-            windows(&mut overload, &mut now, 1, 5);
+            windows(&mut overload, &mut now, 2, 5);
         }
         assert_eq!(calm, [1000, 2000, 4000, 8000]);
     }
