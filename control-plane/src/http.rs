@@ -2,6 +2,8 @@
 
 pub mod client_address;
 pub mod cors;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod gate;
 pub mod health;
 pub mod lingering;
@@ -215,56 +217,27 @@ mod tests {
 
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE;
-    use livekit_protocol::{JoinRequest, ServerInfo, WrappedJoinRequest};
+    use livekit_protocol::{JoinRequest, WrappedJoinRequest};
     use prost::Message;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::agent::dispatcher::Settings;
     use crate::auth::grants::VideoGrant;
-    use crate::auth::revocation::Revocations;
     use crate::config::Config;
+    use crate::http::fixture::keys;
     use crate::http::gate::Gate;
-    use crate::media::placement::Planes;
-    use crate::room::notice::Listeners;
-    use crate::room::registry::Context;
 
     /// The whole surface on a real socket; its rooms have no media plane.
     async fn start(config: Config) -> SocketAddr {
-        let config = Live::new(config);
-        let context = Context {
-            config: config.clone(),
-            keys: Arc::new(keys()),
-            planes: Planes::new(Vec::new()),
-            server_info: ServerInfo::default(),
-            listeners: Listeners::default(),
-            revocations: Revocations::default(),
-        };
-        let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
-        let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
-        let site = Site {
-            webhooks: Arc::new(Outbox::new(config.clone(), Arc::new(keys()), "")),
-            config,
-            agents,
-            keys: Arc::new(keys()),
-            registry: Arc::new(Registry::new(Arc::new(context))),
-            counters: Arc::default(),
-            api: Arc::default(),
-            connections: TaskTracker::new(),
-            whip: Arc::default(),
-        };
+        let site = fixture::site(config, "");
         let listener = serve::bind(&["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let routes = routes(site.clone());
         let gate = Gate::new(&site.config.now().trusted_proxies);
         tokio::spawn(serve::serve(listener, site, routes, gate, CancellationToken::new()));
         address
-    }
-
-    fn keys() -> Keys {
-        Keys::new([("key".to_owned(), "secret".to_owned())])
     }
 
     fn token(identity: &str, video: VideoGrant) -> String {

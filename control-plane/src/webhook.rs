@@ -10,3 +10,6 @@ pub mod line;
 pub mod outbox;
 pub mod reach;
 pub mod store;
+
+#[cfg(test)]
+mod fixture;

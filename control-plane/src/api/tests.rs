@@ -1,56 +1,22 @@
 //! Statuses and texts of the server API, as a client sees them: without a media plane, so without rooms.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use livekit_protocol::{ListRoomsRequest, ListRoomsResponse, ServerInfo};
+use livekit_protocol::{ListRoomsRequest, ListRoomsResponse};
 use prost::Message;
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
-use crate::agent::dispatcher::Settings;
-use crate::agent::service::Agents;
 use crate::auth::grants::{Claims, SipGrant, VideoGrant};
-use crate::auth::revocation::{Bearer, Revocations, Subject};
-use crate::auth::token::Keys;
+use crate::auth::revocation::{Bearer, Subject};
 use crate::config::Config;
-use crate::config::live::Live;
+use crate::http::fixture::{self, keys};
 use crate::http::{Site, answer, routes};
-use crate::media::placement::Planes;
 use crate::metrics;
-use crate::room::notice::Listeners;
-use crate::room::registry::{Context, Registry};
-use crate::webhook::outbox::Outbox;
-
-fn keys() -> Keys {
-    Keys::new([("key".to_owned(), "secret".to_owned())])
-}
 
 fn site() -> Site {
-    let config = Live::new(Config::default());
-    let context = Context {
-        config: config.clone(),
-        keys: Arc::new(keys()),
-        planes: Planes::new(Vec::new()),
-        server_info: ServerInfo { node_id: "ND_us".to_owned(), ..ServerInfo::default() },
-        listeners: Listeners::default(),
-        revocations: Revocations::default(),
-    };
-    let settings = Settings { config: config.clone(), server_info: ServerInfo::default() };
-    let (agents, _errands) = Agents::new(settings, Arc::new(keys()));
-    Site {
-        webhooks: Arc::new(Outbox::new(config.clone(), Arc::new(keys()), "ND_us")),
-        config,
-        agents,
-        keys: Arc::new(keys()),
-        registry: Arc::new(Registry::new(Arc::new(context))),
-        counters: Arc::default(),
-        api: Arc::default(),
-        connections: TaskTracker::new(),
-        whip: Arc::default(),
-    }
+    fixture::site(Config::default(), "ND_us")
 }
 
 fn token(claims: Claims) -> String {

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::live::Live;
 use crate::room::clock::Time;
 use crate::room::notice::{Happened, Listener, Notice};
+use crate::webhook::fixture::copy;
 use crate::webhook::outbox::Outbox;
 
 /// Answers as it was told to, then with 200.
@@ -236,17 +237,4 @@ async fn filters_and_urls_change_while_it_runs() {
     live.replace(with);
     tell(&outbox, &["a"]).await;
     until("it arrives", || receiver.rooms() == ["a"]).await;
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
